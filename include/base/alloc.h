@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alloc: allocation that does not fail. Small and start-up sizes abort with a message when memory is out;
+   sizes that the network decides are bounded by the caller before they come here. */
+#ifndef OBSAGENT_BASE_ALLOC_H
+#define OBSAGENT_BASE_ALLOC_H
+
+#include <stddef.h>
+
+void *xmalloc(size_t n);
+void *xcalloc(size_t count, size_t size); /* zeroed; aborts on overflow */
+void *xrealloc(void *p, size_t n);
+char *xstrdup(const char *s); /* NULL stays NULL */
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Makes room in an array for at least `need` items: returns the (perhaps moved) array and updates *cap,
+   growing by half. Use: v = xgrow(v, &cap, n + 1, sizeof *v). */
+void *xgrow(void *array, size_t *cap, size_t need, size_t size);
+
+#endif
