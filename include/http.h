@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http: the HTTP client of the house, libcurl's multi interface on one of our loops. Scraping, remote write and
+   discovery all go through it, so that auth, TLS, limits and secrets are handled in one place. */
+#ifndef OBSAGENT_HTTP_H
+#define OBSAGENT_HTTP_H
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+/* A secret or PEM given inline or as a file (at most one is set). Files are read when used, again when their
+   mtime, size or inode changed; trailing white space is trimmed from secrets. Never logged. */
+struct http_secret {
+    char *value;
+    char *file;
+};
+
+struct http_header {
+    char *name;
+    char *value;
+    bool secret;
+};
+
+enum http_tls_version { HTTP_TLS_DEFAULT, HTTP_TLS10, HTTP_TLS11, HTTP_TLS12, HTTP_TLS13 };
+
+/* How to talk to one kind of peer: plain data of a configuration generation, immutable once loaded. Names as in
+   Prometheus's HTTP client configuration. Zero means the default except where said. */
+struct http_options {
+    /* At most one of the two. */
+    bool has_authorization;
+    char *authorization_type; /* "Bearer" by default; "" sends the credentials raw */
+    struct http_secret credentials;
+    bool has_basic_auth;
+    struct http_secret username;
+    struct http_secret password;
+
+    struct http_header *headers;
+    size_t headers_n;
+
+    struct http_secret tls_ca, tls_cert, tls_key;
+    char *tls_server_name;
+    bool tls_insecure_skip_verify;
+    enum http_tls_version tls_min_version, tls_max_version;
+
+    char *proxy_url;
+    char *no_proxy;
+    bool follow_redirects; /* default true: the loader sets it */
+    bool enable_http2;     /* default false here */
+};
+
+void http_options_free(struct http_options *o); /* the contents, not the struct */
+
+/* One client per loop. */
+struct http_client;
+
+struct http_client_limits {
+    size_t connections; /* idle connections to keep: the number of targets, at least 8 */
+    size_t multis;      /* multi handles to spread targets over; 0 = 1 per 128 connections, at most 64 */
+};
+
+struct http_client *http_client_new(struct loop *loop, struct http_client_limits limits);
+/* Cancels what runs (no callback is made) and closes all connections. */
+void http_client_free(struct http_client *client);
+/* Adjusts to a changed number of targets. */
+void http_client_resize(struct http_client *client, struct http_client_limits limits);
+
+/* What came back. Views are valid during the callback only. */
+struct http_result {
+    bool ok;             /* a whole response arrived (whatever its status) */
+    bool aborted;        /* on_body or on_header said stop */
+    bool timeout;
+    bool reused_dead;    /* failed on a connection that had served before: worth one immediate retry */
+    long status;         /* 0 when there was no response */
+    struct str error;    /* for a human when !ok; "context deadline exceeded"-like for timeouts */
+    double seconds;      /* total */
+    double seconds_dns, seconds_connect, seconds_tls, seconds_first_byte;
+    uint64_t bytes_sent; /* body */
+    uint64_t bytes_received;
+};
+
+struct http_request {
+    const char *url;
+    const char *method;       /* NULL = GET */
+    struct str body;          /* must stay until on_done */
+    const char *const *headers; /* "Name: value" lines, NULL-terminated, copied */
+    const struct http_options *options; /* must stay until on_done; may be NULL */
+    int64_t timeout_ms;       /* for the whole exchange */
+    uint64_t spread;          /* any stable number, e.g. the target's hash: picks the multi handle */
+    size_t max_header_bytes;  /* 0 = 16 KiB */
+    bool fresh_connection;    /* do not reuse one */
+    const char *unix_socket;  /* path or NULL */
+    /* Called for each response header of the final response, name in lower case. May be NULL. */
+    void (*on_header)(void *ctx, struct str name, struct str value);
+    /* Body bytes as they arrive, not decoded. False stops the exchange (result.aborted). May be NULL: discarded. */
+    bool (*on_body)(void *ctx, long status, const void *p, size_t n);
+    /* Exactly once unless cancelled. May start new requests. */
+    void (*on_done)(void *ctx, const struct http_result *result);
+    void *ctx;
+};
+
+struct http_call;
+
+/* Starts an exchange; callbacks come from the loop's thread, never before http_start returned. NULL and err when
+   it cannot even be started (bad URL, unreadable credentials or TLS file: the message names the file, not its
+   contents); no callback follows then. Authorization is never sent to another host on a redirect. */
+struct http_call *http_start(struct http_client *client, const struct http_request *request, struct err *err) MUSTCHECK;
+/* Stops it without a callback. */
+void http_cancel(struct http_client *client, struct http_call *call);
+
+/* Forgets cached secrets and files of these options so that the next request reads them again (after a 401),
+   in any thread. */
+void http_options_reread(const struct http_options *o);
+/* The secret's present value into out (freed by caller); false when its file cannot be read. NULL value when unset. */
+bool http_secret_read(const struct http_secret *s, char **out, struct err *err) MUSTCHECK;
+
+#endif
