@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scrape: the engine that keeps targets scraped. Discovery runs in one thread, each worker in its own; sealed blocks
+   leave through one callback. It knows nothing of where they go. */
+#ifndef OBSAGENT_SCRAPE_H
+#define OBSAGENT_SCRAPE_H
+
+#include "block.h"
+#include "config.h"
+#include "target.h"
+
+struct scrape_options {
+    unsigned workers; /* 0: as many as CPUs allowed by affinity and cgroup, but 1 below 64 targets (decided at the first
+                         apply, fixed afterwards) */
+    const char *user_agent;
+    /* Takes over a reference of each sealed block, from any worker thread; never blocks. */
+    void (*emit)(void *ctx, struct block *block);
+    void *ctx;
+};
+
+struct scrape_engine;
+
+struct scrape_engine *scrape_engine_new(const struct scrape_options *options);
+/* Takes a generation: starts, keeps or stops targets. Returns at once; from one thread only. */
+void scrape_engine_apply(struct scrape_engine *e, struct config *config);
+/* Stops scraping without stale markers, seals and emits what is pending, joins the threads. */
+void scrape_engine_stop(struct scrape_engine *e);
+void scrape_engine_free(struct scrape_engine *e);
+/* How soon blocks must be sealed: 1000 ms normally, less when the buffer is on disk so that a crash costs little. From
+   any thread. */
+void scrape_engine_set_flush_interval(struct scrape_engine *e, int64_t ms);
+
+/* False with a reason while a job's first discovery has not finished. From any thread. */
+bool scrape_engine_ready(const struct scrape_engine *e, struct err *reason);
+
+enum scrape_health { SCRAPE_UNKNOWN, SCRAPE_UP, SCRAPE_DOWN };
+
+/* A copy of one target's state, for pages and the API. */
+struct scrape_status {
+    const struct target *target; /* valid during the callback */
+    enum scrape_health health;
+    char last_error[256];
+    int64_t last_scrape_wall_ms; /* 0 = never */
+    double last_duration_s;
+    uint64_t last_samples, last_post_relabel, last_body_bytes;
+    uint64_t series;
+    int64_t next_scrape_in_ms;
+};
+/* Calls fn for every active target and then for dropped ones (at most 1000 of them a job), sorted by job and URL. From
+   any thread; workers are held up only while one status is copied. */
+void scrape_engine_each(const struct scrape_engine *e, void (*fn)(void *ctx, const struct scrape_status *status),
+                        void *ctx);
+
+/* Totals since start, for /metrics and the summary line. */
+struct scrape_totals {
+    uint64_t targets_up, targets_down, targets_unknown, targets_dropped;
+    uint64_t scrapes, scrapes_failed, scrapes_timeout, scrapes_skipped; /* skipped: a late tick was dropped */
+    uint64_t scrapes_sample_limit, scrapes_body_size_limit, scrapes_label_limit;
+    uint64_t samples_scraped, samples_post_relabel, stale_markers, duplicate_samples, out_of_bounds_samples;
+    uint64_t body_bytes, wire_bytes;
+    uint64_t series, series_bytes, symbols, symbol_bytes;
+    unsigned workers;
+};
+void scrape_engine_totals(const struct scrape_engine *e, struct scrape_totals *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* target: one thing to scrape. Immutable: discovery and reload make new ones, the scheduler compares keys. */
+#ifndef OBSAGENT_TARGET_H
+#define OBSAGENT_TARGET_H
+
+#include "config.h"
+#include "labels.h"
+
+#include <stdint.h>
+
+/* Reference-counted across threads (target_ref / target_unref); strings live inside. */
+struct target {
+    int refs;
+    struct str job;          /* scrape pool: the job_name */
+    struct label *discovered; /* before relabeling, sorted, __meta_* and __address__ included */
+    size_t discovered_n;
+    struct label *labels;    /* final, public (no __ names), sorted; includes job and instance */
+    size_t labels_n;
+    char *url;               /* NULL for a dropped target */
+    char *unix_socket;       /* from __unix_socket__, or NULL */
+    int64_t interval_ms, timeout_ms;
+    uint64_t key;            /* hash of url, final labels and job hash: equal key, same target */
+    uint64_t phase;          /* hash of url and final labels: stable over restarts, places it in the interval */
+    bool dropped;            /* by relabeling */
+    size_t dropped_by;       /* index of the rule */
+};
+
+/* Builds one target from discovery's labels (of the target, then the group's where absent) as Prometheus's
+   PopulateLabels does: defaults (job, __scheme__, __metrics_path__, __scrape_interval__, __scrape_timeout__,
+   __param_*), relabel_configs, checks, instance. Returns a target (maybe with `dropped` set), or NULL with err for
+   one that is wrong (no address, bad interval ...). */
+struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err) MUSTCHECK;
+struct target *target_ref(struct target *t);
+void target_unref(struct target *t);
+
+#endif
