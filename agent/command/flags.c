@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* flags: the command line, read through one table per command. */
+#include "flags.h"
+
+#include "base/alloc.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "base/units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HELP_COLUMN 34
+
+static void list_push(struct flag_list *list, char *owned)
+{
+    list->v = xgrow(list->v, &list->cap, list->n + 1, sizeof *list->v);
+    list->v[list->n++] = owned;
+}
+
+/* vmagent's arrays: a,b,"c,d" -> three values, quotes removed. */
+static void list_push_csv(struct flag_list *list, const char *value)
+{
+    char *item = xmalloc(strlen(value) + 1);
+    size_t n = 0;
+    bool quoted = false;
+    for (const char *p = value;; p++) {
+        if (*p == '"') {
+            quoted = !quoted;
+        } else if (*p == '\0' || (*p == ',' && !quoted)) {
+            list_push(list, str_dup(str_make(item, n)));
+            n = 0;
+        } else {
+            item[n++] = *p;
+        }
+        if (*p == '\0')
+            break;
+    }
+    free(item);
+}
+
+static bool parse_size(struct str s, uint64_t *out, struct err *err)
+{
+    return units_parse_u64(s, out) || units_parse_size(s, out, err);
+}
+
+static bool flag_set(const struct flag *flag, const char *value, struct err *err)
+{
+    struct str s = str_of(value);
+    switch (flag->kind) {
+    case FLAG_BOOL:
+        return units_parse_bool(s, flag->target) || err_set(err, "\"%s\" is not true or false", value);
+    case FLAG_STRING:
+        *(const char **)flag->target = value;
+        return true;
+    case FLAG_LIST:
+        list_push(flag->target, str_dup(s));
+        return true;
+    case FLAG_CSV:
+        list_push_csv(flag->target, value);
+        return true;
+    case FLAG_U64:
+        return units_parse_u64(s, flag->target) || err_set(err, "\"%s\" is not a whole number", value);
+    case FLAG_DURATION:
+        return units_parse_duration_vm(s, flag->target, err);
+    case FLAG_SIZE:
+        return parse_size(s, flag->target, err);
+    }
+    return err_set(err, "BUG: unknown kind of flag");
+}
+
+static const struct flag *flag_find(const struct flag_command *command, struct str name)
+{
+    for (size_t i = 0; i < command->flags_n; i++) {
+        if (str_eq_c(name, command->flags[i].name))
+            return &command->flags[i];
+    }
+    return NULL;
+}
+
+/* How many leading and trailing characters two names share: enough to guess what was meant. */
+static size_t likeness(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    size_t head = 0, tail = 0;
+    while (head < n && a.p[head] == b.p[head])
+        head++;
+    while (tail < n - head && a.p[a.n - 1 - tail] == b.p[b.n - 1 - tail])
+        tail++;
+    return head + tail;
+}
+
+static void report_unknown(const struct flag_command *command, struct str name)
+{
+    const char *best = NULL;
+    size_t best_likeness = name.n / 2;
+    for (size_t i = 0; i < command->flags_n; i++) {
+        size_t l = likeness(name, str_of(command->flags[i].name));
+        if (l > best_likeness) {
+            best_likeness = l;
+            best = command->flags[i].name;
+        }
+    }
+    fprintf(stderr, "unknown flag --%.*s", STR_ARG(name));
+    if (best)
+        fprintf(stderr, ", did you mean --%s?", best);
+    fprintf(stderr, " (--help lists all)\n");
+}
+
+/* Splits "-name=value" or "--name=value"; value is NULL without '='. */
+static struct str split_flag(const char *arg, const char **value)
+{
+    const char *name = arg + (arg[1] == '-' ? 2 : 1);
+    const char *eq = strchr(name, '=');
+    *value = eq ? eq + 1 : NULL;
+    return str_make(name, eq ? (size_t)(eq - name) : strlen(name));
+}
+
+static bool looks_like_flag(const char *arg)
+{
+    return arg[0] == '-' && arg[1] != '\0' && !(arg[1] >= '0' && arg[1] <= '9');
+}
+
+/* Takes the flag at argv[i]; *used says how many words it took. */
+static enum flag_outcome take_flag(const struct flag_command *command, int argc, char **argv, int i, int *used)
+{
+    struct err err = {0};
+    const char *value;
+    struct str name = split_flag(argv[i], &value);
+    *used = 1;
+    if (str_eq_c(name, "help") || str_eq_c(name, "h")) {
+        flags_print_help(command);
+        return FLAGS_HELP;
+    }
+    const struct flag *flag = flag_find(command, name);
+    if (!flag) {
+        report_unknown(command, name);
+        return FLAGS_USAGE;
+    }
+    if (!value && flag->kind == FLAG_BOOL) {
+        value = "true";
+    } else if (!value) {
+        if (i + 1 >= argc) {
+            fprintf(stderr, "--%s needs a value: %s\n", flag->name, flag->arg ? flag->arg : "value");
+            return FLAGS_USAGE;
+        }
+        value = argv[i + 1];
+        *used = 2;
+    }
+    if (!flag_set(flag, value, &err)) {
+        fprintf(stderr, "--%s: %s\n", flag->name, err.msg);
+        return FLAGS_USAGE;
+    }
+    return FLAGS_OK;
+}
+
+enum flag_outcome flags_parse(const struct flag_command *command, int argc, char **argv, int *positional_n)
+{
+    int positional = 0;
+    bool only_positional = false;
+    for (int i = 1; i < argc;) {
+        if (!only_positional && strcmp(argv[i], "--") == 0) {
+            only_positional = true;
+            i++;
+        } else if (only_positional || !looks_like_flag(argv[i])) {
+            argv[++positional] = argv[i++];
+        } else {
+            int used = 1;
+            enum flag_outcome outcome = take_flag(command, argc, argv, i, &used);
+            if (outcome != FLAGS_OK)
+                return outcome;
+            i += used;
+        }
+    }
+    *positional_n = positional;
+    return FLAGS_OK;
+}
+
+static bool stands_in_argv(const struct flag *flag, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value;
+        if (looks_like_flag(argv[i]) && str_eq_c(split_flag(argv[i], &value), flag->name))
+            return true;
+    }
+    return false;
+}
+
+enum flag_outcome flags_from_env(const struct flag_command *command, int argc, char **argv, const char *prefix)
+{
+    for (size_t i = 0; i < command->flags_n; i++) {
+        const struct flag *flag = &command->flags[i];
+        struct err err = {0};
+        char *name = xasprintf("%s%s", prefix, flag->name);
+        for (char *p = name; *p; p++) {
+            if (*p == '.')
+                *p = '_';
+        }
+        const char *value = stands_in_argv(flag, argc, argv) ? NULL : getenv(name);
+        bool good = !value || flag_set(flag, value, &err);
+        if (!good)
+            fprintf(stderr, "environment variable %s: %s\n", name, err.msg);
+        free(name);
+        if (!good)
+            return FLAGS_USAGE;
+    }
+    return FLAGS_OK;
+}
+
+void flags_print_help(const struct flag_command *command)
+{
+    printf("%s\n\n%s\n", command->synopsis, command->text);
+    if (command->flags_n)
+        printf("\nFlags:\n");
+    for (size_t i = 0; i < command->flags_n; i++) {
+        const struct flag *f = &command->flags[i];
+        int width = printf("  --%s%s%s", f->name, f->arg ? "=" : "", f->arg ? f->arg : "");
+        if (width < HELP_COLUMN)
+            printf("%*s%s\n", HELP_COLUMN - width, "", f->help);
+        else
+            printf("\n%*s%s\n", HELP_COLUMN, "", f->help);
+    }
+}
+
+void flags_free(const struct flag_command *command)
+{
+    for (size_t i = 0; i < command->flags_n; i++) {
+        const struct flag *f = &command->flags[i];
+        if (f->kind != FLAG_LIST && f->kind != FLAG_CSV)
+            continue;
+        struct flag_list *list = f->target;
+        for (size_t k = 0; k < list->n; k++)
+            free(list->v[k]);
+        free(list->v);
+        *list = (struct flag_list){0};
+    }
+}

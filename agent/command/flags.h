@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* flags: the command line, read through one table per command. */
+#ifndef OBSAGENT_COMMAND_FLAGS_H
+#define OBSAGENT_COMMAND_FLAGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum flag_kind {
+    FLAG_BOOL,     /* bool: --x, --x=true, --x=false */
+    FLAG_STRING,   /* const char *: the last one wins */
+    FLAG_LIST,     /* struct flag_list: repeatable */
+    FLAG_CSV,      /* struct flag_list: repeatable, each split at commas outside double quotes (vmagent's arrays) */
+    FLAG_U64,      /* uint64_t */
+    FLAG_DURATION, /* int64_t milliseconds; bare numbers are seconds */
+    FLAG_SIZE      /* uint64_t bytes; bare numbers are bytes */
+};
+
+/* Strings point into argv, the environment or an own copy; freed with flags_free. */
+struct flag_list {
+    char **v;
+    size_t n;
+    size_t cap;
+};
+
+struct flag {
+    const char *name; /* without dashes */
+    enum flag_kind kind;
+    void *target;     /* where the value goes; the caller sets the default before */
+    const char *arg;  /* what to call the value in --help, NULL for bools */
+    const char *help;
+};
+
+struct flag_command {
+    const char *synopsis; /* "obsagent sink --listen ADDR [flags]" */
+    const char *text;     /* what it does, a few lines */
+    const struct flag *flags;
+    size_t flags_n;
+};
+
+enum flag_outcome { FLAGS_OK, FLAGS_HELP, FLAGS_USAGE };
+
+/* Reads argv[1..argc): `-name` and `--name` are the same, `--name=value` and `--name value` too (bools take a value
+   only with =), `--` ends flags. What is not a flag is moved, in order, to argv[1..*positional_n]. `--help` prints help
+   to stdout (FLAGS_HELP: exit 0). A mistake prints one line to stderr, with a suggestion for an unknown name
+   (FLAGS_USAGE: exit 2). */
+enum flag_outcome flags_parse(const struct flag_command *command, int argc, char **argv, int *positional_n);
+/* Whether the flag stood on the command line of the last flags_parse of this table is not kept; for -envflag.enable:
+   fills flags whose name is not in argv from the environment, with '.' read as '_', after an optional prefix. Call before
+   flags_parse. FLAGS_USAGE when a value is bad. */
+enum flag_outcome flags_from_env(const struct flag_command *command, int argc, char **argv, const char *prefix);
+/* The help text. */
+void flags_print_help(const struct flag_command *command);
+void flags_free(const struct flag_command *command);
+
+#endif
