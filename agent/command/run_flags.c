@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run_flags: what `obsagent run` is told on its command line, obsagent's own flags and vmagent's. */
+#include "run_flags.h"
+
+#include "base/buf.h"
+#include "base/units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXTRA_YAML_MAX (1024 * 1024)
+
+static void set_defaults(struct run_flags *f)
+{
+    *f = (struct run_flags){
+        .config_auto_reload_interval_ms = 30000,
+        .storage_path = "./obsagent-data",
+        .storage_durability = "behind",
+        .storage_fsync_interval_ms = 1000,
+        .listen_address = "0.0.0.0:8429",
+        .log_level = "info",
+        .log_format = "logfmt",
+        .scrape_shards = 1,
+        .scrape_shard = "0",
+        .scrape_replication_factor = 1,
+        .shutdown_timeout_ms = 5000,
+        .env_prefix = "",
+    };
+}
+
+/* The table points into one struct at a time, so it is built for it. */
+#define RUN_FLAGS_N 64
+
+static size_t fill_own(struct run_flags *f, struct flag *t)
+{
+    const struct flag own[] = {
+        {"config.file", FLAG_STRING, &f->config_file, "FILE", "configuration in Prometheus's YAML"},
+        {"config.auto-reload", FLAG_BOOL, &f->config_auto_reload, NULL, "reload when the files' contents change"},
+        {"config.auto-reload-interval", FLAG_DURATION, &f->config_auto_reload_interval_ms, "DURATION",
+         "how often to look (30s)"},
+        {"storage.path", FLAG_STRING, &f->storage_path, "DIR", "the disk buffer (./obsagent-data)"},
+        {"storage.max-bytes", FLAG_SIZE, &f->storage_max_bytes, "SIZE",
+         "its cap; the oldest goes first (1GiB or 10% of the file system)"},
+        {"storage.max-age", FLAG_DURATION, &f->storage_max_age_ms, "DURATION", "older data is dropped (7d)"},
+        {"storage.ram-max-bytes", FLAG_SIZE, &f->storage_ram_max_bytes, "SIZE",
+         "blocks kept in RAM before or instead of the disk (32MiB)"},
+        {"storage.durability", FLAG_STRING, &f->storage_durability, "behind|always",
+         "write to disk only when behind, or every block (behind)"},
+        {"storage.fsync-interval", FLAG_DURATION, &f->storage_fsync_interval_ms, "DURATION", "(1s)"},
+        {"web.listen-address", FLAG_STRING, &f->listen_address, "ADDR",
+         "own pages and metrics; port 0 takes a free one, empty serves nothing (0.0.0.0:8429)"},
+        {"web.config.file", FLAG_STRING, &f->web_config_file, "FILE", "TLS and authentication of the own pages"},
+        {"web.enable-lifecycle", FLAG_BOOL, &f->enable_lifecycle, NULL, "allow POST /-/reload"},
+        {"log.level", FLAG_STRING, &f->log_level, "LEVEL", "debug, info, warn or error (info)"},
+        {"log.format", FLAG_STRING, &f->log_format, "FORMAT", "logfmt or json (logfmt)"},
+        {"scrape.workers", FLAG_U64, &f->scrape_workers, "N", "worker threads (0: by CPUs and targets)"},
+        {"scrape.shards", FLAG_U64, &f->scrape_shards, "N", "agents that share the targets (1)"},
+        {"scrape.shard", FLAG_STRING, &f->scrape_shard, "I", "which of them this is (0)"},
+        {"scrape.replication-factor", FLAG_U64, &f->scrape_replication_factor, "N", "agents for each target (1)"},
+        {"shutdown.timeout", FLAG_DURATION, &f->shutdown_timeout_ms, "DURATION",
+         "how long to send at SIGTERM before the rest goes to disk (5s)"},
+        {"version", FLAG_BOOL, &f->version, NULL, "print the version"},
+    };
+    memcpy(t, own, sizeof own);
+    return sizeof own / sizeof own[0];
+}
+
+static size_t fill_vmagent(struct run_flags *f, struct flag *t)
+{
+    const struct flag vm[] = {
+        {"promscrape.config", FLAG_STRING, &f->config_file, "FILE", "as --config.file"},
+        {"remoteWrite.url", FLAG_CSV, &f->vm_url, "URL", "endpoint beside those of the file; repeatable"},
+        {"remoteWrite.bearerToken", FLAG_CSV, &f->vm_bearer_token, "TOKEN", "for the URL of the same position"},
+        {"remoteWrite.bearerTokenFile", FLAG_CSV, &f->vm_bearer_token_file, "FILE", "the same from a file"},
+        {"remoteWrite.tmpDataPath", FLAG_STRING, &f->storage_path, "DIR", "as --storage.path"},
+        {"remoteWrite.maxDiskUsagePerURL", FLAG_CSV, &f->vm_max_disk_usage, "SIZE", "buffer cap for each URL"},
+        {"remoteWrite.label", FLAG_CSV, &f->vm_label, "NAME=VALUE", "label set on every sample; repeatable"},
+        {"remoteWrite.relabelConfig", FLAG_STRING, &f->vm_relabel_config, "FILE", "rules for all URLs"},
+        {"remoteWrite.urlRelabelConfig", FLAG_CSV, &f->vm_url_relabel_config, "FILE", "rules for one URL"},
+        {"remoteWrite.forcePromProto", FLAG_CSV, &f->vm_force_prom_proto, "BOOL",
+         "accepted; remote write 1.0 is what is spoken"},
+        {"httpListenAddr", FLAG_STRING, &f->listen_address, "ADDR", "as --web.listen-address"},
+        {"promscrape.cluster.membersCount", FLAG_U64, &f->scrape_shards, "N", "as --scrape.shards"},
+        {"promscrape.cluster.memberNum", FLAG_STRING, &f->scrape_shard, "I", "as --scrape.shard"},
+        {"promscrape.cluster.replicationFactor", FLAG_U64, &f->scrape_replication_factor, "N",
+         "as --scrape.replication-factor"},
+        {"loggerLevel", FLAG_STRING, &f->log_level, "LEVEL", "INFO, WARN, ERROR"},
+        {"envflag.enable", FLAG_BOOL, &f->env_enable, NULL, "read flags from the environment too ('.' as '_')"},
+        {"envflag.prefix", FLAG_STRING, &f->env_prefix, "PREFIX", "prefix of those variables"},
+        {"dryRun", FLAG_BOOL, &f->dry_run, NULL, "validate the configuration and exit"},
+    };
+    memcpy(t, vm, sizeof vm);
+    return sizeof vm / sizeof vm[0];
+}
+
+static struct flag_command make_command(struct run_flags *f, struct flag *table)
+{
+    size_t n = fill_own(f, table);
+    n += fill_vmagent(f, table + n);
+    return (struct flag_command){
+        .synopsis = "obsagent run --config.file=FILE [flags]",
+        .text = "Scrapes the targets of the configuration, buffers on disk while an endpoint is away, and\n"
+                "forwards by remote write. vmagent's flags do here what they do there.",
+        .flags = table,
+        .flags_n = n,
+    };
+}
+
+/* Whether a boolean flag is on, before the real parse: -envflag.enable decides if the environment is read first. */
+static bool asks_for_env(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        while (*name == '-')
+            name++;
+        if (strcmp(name, "envflag.enable") == 0 || strcmp(name, "envflag.enable=true") == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *env_prefix(int argc, char **argv)
+{
+    static const char flag[] = "envflag.prefix=";
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        while (*name == '-')
+            name++;
+        if (strncmp(name, flag, sizeof flag - 1) == 0)
+            return name + sizeof flag - 1;
+    }
+    return "";
+}
+
+enum flag_outcome run_flags_parse(struct run_flags *f, int argc, char **argv)
+{
+    struct flag table[RUN_FLAGS_N];
+    int positional = 0;
+    set_defaults(f);
+    struct flag_command command = make_command(f, table);
+    enum flag_outcome outcome = FLAGS_OK;
+    if (asks_for_env(argc, argv))
+        outcome = flags_from_env(&command, argc, argv, env_prefix(argc, argv));
+    if (outcome == FLAGS_OK)
+        outcome = flags_parse(&command, argc, argv, &positional);
+    if (outcome == FLAGS_OK && positional > 0) {
+        fprintf(stderr, "run takes no arguments besides flags, got \"%s\"\n", argv[1]);
+        outcome = FLAGS_USAGE;
+    }
+    return outcome;
+}
+
+void run_flags_free(struct run_flags *f)
+{
+    struct flag table[RUN_FLAGS_N];
+    struct flag_command command = make_command(f, table);
+    flags_free(&command);
+}
+
+/* vmagent's rule for arrays: the value of the same position, or the only one for all. */
+static const char *value_for(const struct flag_list *list, size_t i)
+{
+    if (i < list->n)
+        return list->v[i];
+    return list->n == 1 ? list->v[0] : "";
+}
+
+static void add_field(struct buf *b, const char *name, const char *value)
+{
+    if (value[0] == '\0')
+        return;
+    buf_addf(b, "  %s: ", name);
+    buf_add_json(b, str_of(value));
+    buf_add_char(b, '\n');
+}
+
+static void add_auth(struct buf *b, const struct run_flags *f, size_t i)
+{
+    const char *token = value_for(&f->vm_bearer_token, i);
+    const char *file = value_for(&f->vm_bearer_token_file, i);
+    if (token[0] == '\0' && file[0] == '\0')
+        return;
+    buf_add_c(b, "  authorization:\n");
+    add_field(b, "  credentials", token);
+    add_field(b, "  credentials_file", file);
+}
+
+/* `$` in a label value is a group reference in a rule's replacement, so it is doubled. */
+static void add_label_rules(struct buf *b, const struct flag_list *labels)
+{
+    if (labels->n)
+        buf_add_c(b, "  write_relabel_configs:\n");
+    for (size_t i = 0; i < labels->n; i++) {
+        struct str pair = str_of(labels->v[i]);
+        size_t eq = str_find_char(pair, '=');
+        struct buf value;
+        buf_init(&value, EXTRA_YAML_MAX);
+        struct str raw = str_skip(pair, eq + 1);
+        for (size_t k = 0; k < raw.n; k++) {
+            if (raw.p[k] == '$')
+                buf_add_char(&value, '$');
+            buf_add_char(&value, raw.p[k]);
+        }
+        buf_add_c(b, "  - target_label: ");
+        buf_add_json(b, str_make(pair.p, eq));
+        buf_add_c(b, "\n    replacement: ");
+        buf_add_json(b, buf_str(&value));
+        buf_add_char(b, '\n');
+        buf_free(&value);
+    }
+}
+
+static void add_relabel_files(struct buf *b, const struct run_flags *f, size_t i)
+{
+    const char *own = value_for(&f->vm_url_relabel_config, i);
+    const char *all = f->vm_relabel_config ? f->vm_relabel_config : "";
+    if (own[0] == '\0' && all[0] == '\0')
+        return;
+    buf_add_c(b, "  write_relabel_config_files:\n");
+    const char *files[] = {all, own};
+    for (size_t k = 0; k < 2; k++) {
+        if (files[k][0] == '\0')
+            continue;
+        buf_add_c(b, "  - ");
+        buf_add_json(b, str_of(files[k]));
+        buf_add_char(b, '\n');
+    }
+}
+
+static void add_max_bytes(struct buf *b, const struct run_flags *f, size_t i)
+{
+    const char *value = value_for(&f->vm_max_disk_usage, i);
+    uint64_t bytes;
+    if (units_parse_u64(str_of(value), &bytes))
+        buf_addf(b, "  max_bytes: %llu%s\n", (unsigned long long)bytes, bytes ? "B" : "");
+    else
+        add_field(b, "max_bytes", value);
+}
+
+char *run_flags_remote_yaml(const struct run_flags *f)
+{
+    if (f->vm_url.n == 0)
+        return NULL;
+    struct buf b;
+    buf_init(&b, EXTRA_YAML_MAX);
+    buf_add_c(&b, "remote_write:\n");
+    for (size_t i = 0; i < f->vm_url.n; i++) {
+        buf_add_c(&b, "- url: ");
+        buf_add_json(&b, str_of(f->vm_url.v[i]));
+        buf_add_char(&b, '\n');
+        add_auth(&b, f, i);
+        add_max_bytes(&b, f, i);
+        add_relabel_files(&b, f, i);
+        add_label_rules(&b, &f->vm_label);
+    }
+    return buf_take(&b);
+}
