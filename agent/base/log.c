@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log: lines for the operator, as logfmt or JSON on stderr, throttled by key. */
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 4096
+#define MESSAGE_MAX 3072
+#define THROTTLE_SLOTS 512
+#define THROTTLE_MS 60000
+
+static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
+static const char *const LEVELS_VM[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+
+static atomic_int level_min = LOG_INFO;
+static atomic_bool as_json;
+static atomic_ullong counts[LOG_ERROR + 1];
+
+/* A key lives in the slot its value points at; another key that falls there takes the slot over, which can only let a
+   line through too early. */
+struct throttle_slot {
+    uint64_t key;
+    int64_t next_ms;
+    uint64_t held;
+};
+static struct throttle_slot slots[THROTTLE_SLOTS];
+static pthread_mutex_t slots_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool log_set_level(const char *name)
+{
+    for (int i = 0; i <= LOG_ERROR; i++) {
+        if (strcmp(name, LEVELS[i]) == 0 || strcmp(name, LEVELS_VM[i]) == 0) {
+            atomic_store(&level_min, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_set_format(const char *name)
+{
+    bool json = strcmp(name, "json") == 0;
+    if (!json && strcmp(name, "logfmt") != 0)
+        return false;
+    atomic_store(&as_json, json);
+    return true;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);
+}
+
+/* Cuts at a character's start, so that a cut line is still UTF-8. */
+static size_t cut_utf8(const char *text, size_t n)
+{
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+static void write_line(enum log_level level, const char *component, struct str message)
+{
+    char ts[32];
+    struct buf b;
+    buf_init(&b, LINE_MAX_BYTES * 8);
+    clock_format_rfc3339(clock_wall_ms(), ts);
+    if (atomic_load(&as_json)) {
+        buf_addf(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":", ts, LEVELS[level]);
+        buf_add_json(&b, str_of(component));
+        buf_add_c(&b, ",\"msg\":");
+        buf_add_json(&b, message);
+        buf_add_c(&b, "}\n");
+    } else {
+        buf_addf(&b, "ts=%s level=%s component=%s msg=", ts, LEVELS[level], component);
+        buf_add_json(&b, message);
+        buf_add_char(&b, '\n');
+    }
+    ssize_t ignored = write(STDERR_FILENO, b.p, b.n);
+    (void)ignored; /* nobody is left to tell */
+    buf_free(&b);
+}
+
+static void log_v(enum log_level level, const char *component, const char *note, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+static void log_v(enum log_level level, const char *component, const char *note, const char *fmt, va_list ap)
+{
+    char text[MESSAGE_MAX];
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    size_t used = n < 0 ? 0 : (size_t)n;
+    if (used >= sizeof text)
+        used = cut_utf8(text, sizeof text - 1);
+    if (note[0] && used + strlen(note) < sizeof text) {
+        memcpy(text + used, note, strlen(note));
+        used += strlen(note);
+    }
+    write_line(level, component, str_make(text, used));
+}
+
+void log_at(enum log_level level, const char *component, const char *fmt, ...)
+{
+    va_list ap;
+    atomic_fetch_add(&counts[level], 1);
+    if (!log_enabled(level))
+        return;
+    va_start(ap, fmt);
+    log_v(level, component, "", fmt, ap);
+    va_end(ap);
+}
+
+/* True when the line may pass; *held is how many did not since the last one. */
+static bool throttle_pass(uint64_t key, uint64_t *held)
+{
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&slots_lock);
+    struct throttle_slot *slot = &slots[key % THROTTLE_SLOTS];
+    bool pass = slot->key != key || slot->next_ms == 0 || now >= slot->next_ms;
+    *held = slot->key == key ? slot->held : 0;
+    if (pass)
+        *slot = (struct throttle_slot){.key = key, .next_ms = now + THROTTLE_MS};
+    else
+        slot->held++;
+    pthread_mutex_unlock(&slots_lock);
+    return pass;
+}
+
+void log_throttled(uint64_t key, enum log_level level, const char *component, const char *fmt, ...)
+{
+    va_list ap;
+    uint64_t held;
+    char note[64] = "";
+    atomic_fetch_add(&counts[level], 1);
+    if (!log_enabled(level) || !throttle_pass(key, &held))
+        return;
+    if (held)
+        snprintf(note, sizeof note, " (%llu more like it held back)", (unsigned long long)held);
+    va_start(ap, fmt);
+    log_v(level, component, note, fmt, ap);
+    va_end(ap);
+}
+
+uint64_t log_count(enum log_level level)
+{
+    return atomic_load(&counts[level]);
+}
