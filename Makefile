@@ -1,0 +1,167 @@
+# obsagent: everything is built from here. `make run` and `make test` need nothing but root, apt and this clone.
+
+VARIANT ?= release
+B := build/$(VARIANT)
+
+ifeq ($(VARIANT),asan)
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT := -O1
+else ifeq ($(VARIANT),tsan)
+SAN := -fsanitize=thread -fno-omit-frame-pointer
+OPT := -O1
+else ifeq ($(VARIANT),clang)
+CC := clang
+CXX := clang++
+else ifeq ($(VARIANT),fuzz)
+CC := clang
+CXX := clang++
+SAN := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+OPT := -O1
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+OPT ?= -O2
+
+PKGS := libcurl libmicrohttpd libprotobuf-c yaml-0.1 re2 jansson libzstd libxxhash zlib libcrypto
+ISAL := $(shell pkg-config --exists libisal 2>/dev/null && echo libisal)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(ISAL) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) $(ISAL) 2>/dev/null) -lsnappy -lcrypt -lpthread -lm
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wwrite-strings -Wformat=2 -Wvla -Werror
+CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE $(PKG_CFLAGS) $(if $(ISAL),-DHAVE_ISAL)
+CFLAGS := -std=c11 $(OPT) -g $(WARN) -Wstrict-prototypes -Wmissing-prototypes $(SAN)
+CXXFLAGS := -std=c++17 $(OPT) -g -Wall -Wextra -Wshadow -Werror $(SAN)
+
+SRCS := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c scrape/*.c scrape/*/*.c relabel/*.c))
+CXX_SRCS := $(wildcard relabel/*.cc)
+PROTOS := $(wildcard agent/remote/*.proto scrape/parse/*.proto)
+GEN := $(foreach p,$(PROTOS),$(B)/gen/$(basename $(notdir $(p))).pb-c)
+LIB_OBJS := $(SRCS:%.c=$(B)/obj/%.o) $(CXX_SRCS:%.cc=$(B)/obj/%.cc.o) $(GEN:%=%.o)
+LIB := $(B)/libobsagent.a
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCH := $(patsubst tests/bench/%.c,build/release/bench/%,$(wildcard tests/bench/*.c))
+FUZZ_SECONDS ?= 60
+PREFIX ?= /usr/local
+
+.PHONY: all binary deps run test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries peers objects
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: build/.deps-build
+	@$(MAKE) --no-print-directory binary
+	@ln -sf release/obsagent build/obsagent
+
+binary: $(B)/obsagent
+
+# ---- what is missing gets installed (as root, on Debian) ----
+
+build/.deps-%: deploy/install-deps.sh
+	@mkdir -p build
+	@deploy/install-deps.sh $*
+	@touch $@
+
+deps: build/.deps-build build/.deps-test
+
+# ---- the program ----
+
+$(B)/obsagent: $(B)/obj/agent/main.o $(LIB)
+	$(CXX) $(SAN) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(LIB): $(LIB_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+
+objects: $(LIB_OBJS) $(B)/obj/agent/main.o
+
+$(B)/obj/%.o: %.c $(GEN:%=%.h)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/%.cc.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+define PROTO_RULE
+$(B)/gen/$(basename $(notdir $(1))).pb-c.c $(B)/gen/$(basename $(notdir $(1))).pb-c.h &: $(1)
+	@mkdir -p $(B)/gen
+	protoc-c --proto_path=$(dir $(1)) --c_out=$(B)/gen $(1)
+endef
+$(foreach p,$(PROTOS),$(eval $(call PROTO_RULE,$(p))))
+
+# Generated code keeps to its own style: our warnings are not for it.
+$(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c
+	$(CC) $(CPPFLAGS) -std=c11 $(OPT) -g $(SAN) -c -o $@ $<
+
+# ---- tests ----
+
+$(B)/unit/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests/unit -I. $(CFLAGS) -Wno-missing-prototypes -MMD -MP -c -o $@.o $<
+	$(CXX) $(SAN) -o $@ $@.o $(LIB) $(PKG_LIBS) -lcmocka
+
+unit-binaries: $(UNIT)
+
+peers: build/.deps-test
+	@tests/fetch-peers.sh
+
+test: build/.deps-build build/.deps-test
+	@tests/run.py all
+
+test-unit: build/.deps-build build/.deps-test
+	@tests/run.py unit
+
+test-e2e: build/.deps-build build/.deps-test
+	@tests/run.py e2e
+
+test-tsan: build/.deps-build build/.deps-test
+	@tests/run.py tsan
+
+soak: build/.deps-build build/.deps-test
+	@tests/run.py soak
+
+tidy: build/.deps-build build/.deps-test all
+	@tests/tidy.py
+
+build/fuzz/bin/%: tests/fuzz/%.c build/fuzz/libobsagent.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
+	$(CXX) -fsanitize=address,undefined,fuzzer -o $@ $@.o $(LIB) $(PKG_LIBS)
+
+fuzz-binaries: $(FUZZ)
+
+fuzz: build/.deps-build build/.deps-test
+	@tests/fuzz.sh $(FUZZ_SECONDS)
+
+# ---- measuring ----
+
+build/release/bench/%: tests/bench/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
+	$(CXX) -o $@ $@.o $(LIB) $(PKG_LIBS)
+
+bench: all build/.deps-test $(BENCH)
+	@tests/fetch-peers.sh
+	@for b in $(BENCH); do $$b || exit 1; done
+	@tests/bench/bench.py
+
+# ---- for people ----
+
+run: all
+	@build/obsagent demo
+
+install: all
+	install -D -m 0755 build/release/obsagent $(DESTDIR)$(PREFIX)/bin/obsagent
+
+format: build/.deps-test
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJS:.o=.d) $(B)/obj/agent/main.d $(UNIT:=.d)
