@@ -1,6 +1,8 @@
 # obsagent: everything is built from here. `make run` and `make test` need nothing but root, apt and this clone.
 
 VARIANT ?= release
+V ?= @
+
 B := build/$(VARIANT)
 
 ifeq ($(VARIANT),asan)
@@ -71,39 +73,43 @@ deps: build/.deps-build build/.deps-test
 # ---- the program ----
 
 $(B)/obsagent: $(B)/obj/agent/main.o $(LIB)
-	$(CXX) $(SAN) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	@echo "LINK $@"
+	$(V)$(CXX) $(SAN) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(LIB): $(LIB_OBJS)
 	@rm -f $@
-	ar rcs $@ $^
+	$(V)ar rcs $@ $^
 
 objects: $(LIB_OBJS) $(B)/obj/agent/main.o
 
 $(B)/obj/%.o: %.c $(GEN:%=%.h)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "CC $(VARIANT) $<"
+	$(V)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/obj/%.cc.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	@echo "CXX $(VARIANT) $<"
+	$(V)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 define PROTO_RULE
 $(B)/gen/$(basename $(notdir $(1))).pb-c.c $(B)/gen/$(basename $(notdir $(1))).pb-c.h &: $(1)
 	@mkdir -p $(B)/gen
-	protoc-c --proto_path=$(dir $(1)) --c_out=$(B)/gen $(1)
+	$(V)protoc-c --proto_path=$(dir $(1)) --c_out=$(B)/gen $(1)
 endef
 $(foreach p,$(PROTOS),$(eval $(call PROTO_RULE,$(p))))
 
 # Generated code keeps to its own style: our warnings are not for it.
 $(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c
-	$(CC) $(CPPFLAGS) -std=c11 $(OPT) -g $(SAN) -c -o $@ $<
+	$(V)$(CC) $(CPPFLAGS) -std=c11 $(OPT) -g $(SAN) -c -o $@ $<
 
 # ---- tests ----
 
 $(B)/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests/unit -I. $(CFLAGS) -Wno-missing-prototypes -MMD -MP -c -o $@.o $<
-	$(CXX) $(SAN) -o $@ $@.o $(LIB) $(PKG_LIBS) -lcmocka
+	@echo "TEST $(VARIANT) $<"
+	$(V)$(CC) $(CPPFLAGS) -Itests/unit -I. $(CFLAGS) -Wno-missing-prototypes -MMD -MP -c -o $@.o $<
+	$(V)$(CXX) $(SAN) -o $@ $@.o $(LIB) $(PKG_LIBS) -lcmocka
 
 unit-binaries: $(UNIT)
 
@@ -130,8 +136,8 @@ tidy: build/.deps-build build/.deps-test all
 
 build/fuzz/bin/%: tests/fuzz/%.c build/fuzz/libobsagent.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
-	$(CXX) -fsanitize=address,undefined,fuzzer -o $@ $@.o $(LIB) $(PKG_LIBS)
+	$(V)$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
+	$(V)$(CXX) -fsanitize=address,undefined,fuzzer -o $@ $@.o $(LIB) $(PKG_LIBS)
 
 fuzz-binaries: $(FUZZ)
 
@@ -142,8 +148,8 @@ fuzz: build/.deps-build build/.deps-test
 
 build/release/bench/%: tests/bench/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
-	$(CXX) -o $@ $@.o $(LIB) $(PKG_LIBS)
+	$(V)$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
+	$(V)$(CXX) -o $@ $@.o $(LIB) $(PKG_LIBS)
 
 bench: all build/.deps-test $(BENCH)
 	@tests/fetch-peers.sh
