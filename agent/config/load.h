@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* load: one load of a configuration in progress, and the sections it is made of. */
+#ifndef OBSAGENT_CONFIG_LOAD_H
+#define OBSAGENT_CONFIG_LOAD_H
+
+#include "table.h"
+
+#include "config.h"
+
+/* Prometheus's defaults. */
+#define GLOBAL_INTERVAL_MS 60000
+#define GLOBAL_TIMEOUT_MS 10000
+
+/* `global`, as far as it is not in struct config. */
+struct global {
+    int64_t scrape_interval_ms, scrape_timeout_ms; /* 0 = not given */
+    uint64_t body_size_limit, sample_limit;
+    uint64_t label_limit, label_name_length_limit, label_value_length_limit;
+    bool extra_scrape_metrics;
+    struct relabel_rules *relabel, *metric_relabel; /* put before those of every job (vmagent); NULL = none */
+    struct label *external_labels;                  /* heap, moves to the config */
+    size_t external_labels_n;
+};
+
+/* A job or an endpoint with the node it came from: some rules need all files to have been read. */
+struct job_draft {
+    struct config_job job;
+    const struct node *node;
+};
+
+struct remote_draft {
+    struct config_remote remote;
+    const struct node *node;
+};
+
+struct load {
+    struct arena arena; /* trees and messages */
+    struct problems problems;
+    bool check_files;
+    size_t files_n; /* documents opened so far */
+    struct global global;
+    struct job_draft *jobs;
+    size_t jobs_n, jobs_cap;
+    struct remote_draft *remotes;
+    size_t remotes_n, remotes_cap;
+    const struct node **includes; /* patterns of scrape_config_files */
+    size_t includes_n, includes_cap;
+};
+
+/* Zeroes it and sets the defaults. */
+void load_init(struct load *l, bool check_files);
+/* Frees everything that was not moved out. */
+void load_free(struct load *l);
+/* Makes the record of a document; relative paths in it are joined to the directory of `path`. */
+const struct yaml_file *load_open(struct load *l, const char *name, const char *path);
+
+/* The sections. */
+extern const struct section section_document;     /* struct load */
+extern const struct section section_included;     /* struct load: an included file */
+extern const struct section section_global;       /* struct global */
+extern const struct section section_scrape;       /* struct config_job */
+extern const struct section section_static;       /* struct config_group */
+extern const struct section section_file_sd;      /* struct config_file_sd */
+extern const struct section section_relabel;      /* struct relabel_source */
+extern const struct section section_remote;       /* struct config_remote */
+extern const struct section section_queue;        /* struct config_remote */
+extern const struct section section_metadata;     /* struct config_remote */
+extern const struct section section_http;         /* struct http_options */
+extern const struct section section_authorization, section_basic_auth, section_tls, section_headers;
+
+/* scrape_configs, from a document or an included file. `to` is not used. */
+void load_scrape_configs(struct load *l, const struct node *value, void *to);
+void load_remote_writes(struct load *l, const struct node *value, void *to);
+/* Checked only. */
+void load_scrape_protocols(struct load *l, const struct node *value, void *to);
+/* A mapping of label names to values, as heap copies sorted by name. */
+void load_labels(struct load *l, const struct node *value, struct label **labels, size_t *n);
+/* The groups of static_configs or of a file_sd file. */
+void load_groups(struct load *l, const struct node *value, struct config_group **groups, size_t *n);
+/* A list of heap strings from a list of scalars. */
+void load_texts(struct load *l, const struct node *value, const char *what, char ***texts, size_t *n);
+/* Compiles a list of rules into *rules (freeing what was there); `null_rule` is the message for an empty one. */
+void load_relabel(struct load *l, const struct node *value, const char *null_rule, struct relabel_rules **rules);
+
+/* Fills in what comes from global and checks what needs it; then the hash. */
+void job_finish(struct load *l, struct job_draft *draft);
+/* Names, hash. */
+void remote_finish(struct load *l, struct remote_draft *draft);
+
+void dump_relabel(struct dump *d, const struct field *f, const void *rules);
+void dump_labels(struct dump *d, const char *name, const struct label *labels, size_t n);
+/* The whole effective configuration, secrets hidden, for the caller to free. */
+char *dump_config(const struct config *c, const struct global *g);
+
+void config_job_free(struct config_job *job);       /* the contents */
+void config_remote_free(struct config_remote *remote);
+void config_labels_free(struct label *labels, size_t n);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* remote_fields: remote_write. Fields and rules: prometheus config/config.go; the defaults of the queue are our
+   own, because the queue is; fields that only obsagent has are marked in their help. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "base/units.h"
+#include "load.h"
+
+#define AT(member) .at = offsetof(struct config_remote, member)
+
+static const struct field queue_fields[] = {
+    {"max_samples_per_send", FIELD_COUNT, AT(max_samples_per_send), .standard = "10000", .min = 1,
+     .help = "samples of a request at most"},
+    {"min_backoff", FIELD_DURATION, AT(min_backoff_ms), .standard = "1s", .min = 1,
+     .help = "the first wait after a failure; doubled each time, with jitter"},
+    {"max_backoff", FIELD_DURATION, AT(max_backoff_ms), .standard = "1m", .min = 1, .help = "the longest wait"},
+    {"sample_age_limit", FIELD_DURATION, FIELD_ALIAS, AT(max_age_ms), .help = "Prometheus's name of max_age"},
+    {"capacity", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "the queue is bounded by bytes: max_bytes"},
+    {"max_shards", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "there are no shards"},
+    {"min_shards", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "there are no shards"},
+    {"batch_send_deadline", FIELD_DURATION, FIELD_NO_EFFECT, .min = 1, .help = "nothing waits to fill a batch"},
+    {"retry_on_http_429", FIELD_BOOL, FIELD_NO_EFFECT, .help = "always so"},
+};
+
+static void check_queue(struct load *l, const struct node *node, void *to)
+{
+    const struct config_remote *r = to;
+    if (r->min_backoff_ms > r->max_backoff_ms)
+        problem_add(&l->problems, field_place(node, field_given(node, "max_backoff") ? "max_backoff" : "min_backoff"),
+                    "max_backoff must be greater than or equal to min_backoff");
+    const struct node *min = node_get(node, "min_shards"), *max = node_get(node, "max_shards");
+    uint64_t low = 1, high = 50;
+    if (min && !units_parse_u64(min->text, &low))
+        return;
+    if (max && !units_parse_u64(max->text, &high))
+        return;
+    if (low > high)
+        problem_add(&l->problems, field_place(node, "min_shards"),
+                    "min_shards must be less than or equal to max_shards");
+}
+
+const struct section section_queue = {
+    .name = "queue_config",
+    .help = "how requests are made and repeated",
+    FIELDS(queue_fields),
+    .check = check_queue,
+};
+
+static const struct field metadata_fields[] = {
+    {"send", FIELD_BOOL, AT(send_metadata), .standard = "true", .help = "send TYPE, HELP and UNIT"},
+    {"send_interval", FIELD_DURATION, AT(metadata_interval_ms), .standard = "1m", .min = 1, .help = "how often"},
+    {"max_samples_per_send", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "requests are bounded by bytes"},
+};
+
+const struct section section_metadata = {
+    .name = "metadata_config",
+    .help = "the metadata of metrics",
+    FIELDS(metadata_fields),
+};
+
+static void load_write_relabel(struct load *l, const struct node *value, void *to)
+{
+    load_relabel(l, value, "empty or null relabeling rule in remote write config", to);
+}
+
+static const struct field remote_fields[] = {
+    {"name", FIELD_TEXT, AT(name), .has = FIELD_HAS(struct config_remote, name_given),
+     .help = "unique; the place in the buffer is kept by it (default: remote- and a hash of the url)"},
+    {"url", FIELD_URL, AT(url), .help = "where to send"},
+    {"remote_timeout", FIELD_DURATION, AT(remote_timeout_ms), .standard = "30s", .min = 1, .help = "of one request"},
+    {"write_relabel_configs", FIELD_OWN, AT(write_relabel), .load = load_write_relabel, .show = dump_relabel,
+     .section = &section_relabel, .help = "rules for what is sent, after external_labels"},
+    {"queue_config", FIELD_SECTION, .section = &section_queue, .help = "how requests are made and repeated"},
+    {"metadata_config", FIELD_SECTION, .section = &section_metadata, .help = "the metadata of metrics"},
+    {"max_bytes", FIELD_BYTES, AT(max_bytes), .help = "of the buffer for this endpoint, oldest lost first; 0: only "
+                                                      "--storage.max-bytes (obsagent)"},
+    {"max_age", FIELD_DURATION, AT(max_age_ms), .standard = "0s",
+     .help = "older samples are given up; 0: only --storage.max-age (obsagent)"},
+    {"max_request_bytes", FIELD_BYTES, AT(max_request_bytes),
+     .help = "before compression; 0: learned from the receiver's 413 (obsagent)"},
+    {"on_reject", FIELD_FLAG, AT(on_reject_drop), .standard = "bisect", .words = "bisect|drop",
+     .help = "a refused request (400, 409, 422): find the guilty series, or drop it all (obsagent)"},
+    {"protocol", FIELD_TEXT, FIELD_LATER, .words = "rw1", .help = "rw1, rw2, vm, otlp or auto (obsagent)"},
+    {"drain", FIELD_TEXT, FIELD_LATER, .words = "fifo", .help = "fifo or fresh_first (obsagent)"},
+    {"rate_limit", FIELD_BYTES, FIELD_LATER, .words = "0", .help = "bytes a second (obsagent)"},
+    {"protobuf_message", FIELD_TEXT, FIELD_LATER, .words = "prometheus.WriteRequest", .help = "Prometheus"},
+    {"send_exemplars", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
+    {"send_native_histograms", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
+    {"round_robin_dns", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
+    {"failed_request_logging", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
+    {"sigv4", FIELD_OWN, FIELD_LATER, .help = "AWS signatures"},
+    {"azuread", FIELD_OWN, FIELD_LATER, .help = "Azure tokens"},
+    {"google_iam", FIELD_OWN, FIELD_LATER, .help = "Google tokens"},
+};
+
+static void check_remote(struct load *l, const struct node *node, void *to)
+{
+    (void)to;
+    if (!field_given(node, "url"))
+        problem_add(&l->problems, field_place(node, "url"), "url for remote_write is empty");
+}
+
+const struct section section_remote = {
+    .name = "remote_write",
+    .help = "one endpoint",
+    FIELDS(remote_fields),
+    .more = &section_http,
+    .more_at = offsetof(struct config_remote, http),
+    .check = check_remote,
+};
+
+void load_remote_writes(struct load *l, const struct node *value, void *to)
+{
+    (void)to;
+    if (!node_is_list(l, value, "remote_write"))
+        return;
+    for (size_t i = 0; i < value->n; i++) {
+        const struct node *item = value->items[i];
+        if (node_is_null(item)) {
+            problem_add(&l->problems, item->at, "empty or null remote write config section");
+            continue;
+        }
+        if (!node_is_map(l, item, "remote_write"))
+            continue;
+        l->remotes = xgrow(l->remotes, &l->remotes_cap, l->remotes_n + 1, sizeof *l->remotes);
+        struct remote_draft *draft = &l->remotes[l->remotes_n++];
+        *draft = (struct remote_draft){.node = item};
+        section_defaults(l, &section_remote, &draft->remote);
+        section_load(l, &section_remote, item, &draft->remote);
+    }
+}
+
+void remote_finish(struct load *l, struct remote_draft *draft)
+{
+    struct config_remote *r = &draft->remote;
+    if (!r->url)
+        text_set(&r->url, STR("")); /* has been reported */
+    if (!r->name_given) {
+        free(r->name);
+        r->name = xasprintf("remote-%08x", (unsigned)hash_bytes(r->url, strlen(r->url)));
+    }
+    struct relabel_rules *own = r->write_relabel;
+    r->write_relabel = relabel_concat(NULL, own); /* never NULL */
+    relabel_free(own);
+
+    /* The external labels are part of what an endpoint sends. */
+    struct buf text;
+    buf_init(&text, (size_t)256 << 20);
+    struct dump d = {.out = &text, .secrets = true};
+    section_dump(&d, &section_remote, r);
+    dump_labels(&d, "external_labels", l->global.external_labels, l->global.external_labels_n);
+    r->hash = hash_bytes(text.p, text.n);
+    buf_free(&text);
+}
