@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""run: builds and runs the tests in order, and ends with one line that counts them.
+
+usage: tests/run.py all|unit|e2e|tsan|soak
+
+`all` is what `make test` means: tidy; unit tests as built for release and with ASan+UBSan; everything compiled by clang
+with -Werror; end-to-end tests against the release binary, then a chosen part (marked `sanitized`) against the ASan one.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+JOBS = f"-j{os.cpu_count() or 2}"
+SAN_ENV = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+passed = 0
+failed = 0
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def count(good, bad):
+    global passed, failed
+    passed += good
+    failed += bad
+
+
+def build(variant, *targets):
+    say(f"build {variant}: {' '.join(targets)}")
+    result = subprocess.run(["make", "--no-print-directory", JOBS, f"VARIANT={variant}", *targets], cwd=ROOT)
+    if result.returncode != 0:
+        say(f"the {variant} build failed")
+        count(0, 1)
+    return result.returncode == 0
+
+
+def unit(variant):
+    """Every cmocka program of a variant; a program that dies counts as one failure."""
+    if not build(variant, "unit-binaries"):
+        return
+    for binary in sorted((ROOT / "build" / variant / "unit").glob("test_*")):
+        if binary.suffix:
+            continue
+        started = time.monotonic()
+        result = subprocess.run(
+            [str(binary)], cwd=ROOT, env={**os.environ, **SAN_ENV}, capture_output=True, text=True, errors="replace"
+        )
+        output = result.stdout + result.stderr
+        good = len(re.findall(r"^\[       OK \]", output, re.M))
+        bad = len(set(re.findall(r"^\[  FAILED  \] (\w+)", output, re.M)))
+        if result.returncode != 0 and bad == 0:
+            bad = 1
+        count(good, bad)
+        took = time.monotonic() - started
+        say(f"{variant}/{binary.name}: {good} passed, {bad} failed, {took:.1f} s")
+        if bad:
+            print(output[-6000:], flush=True)
+
+
+def pytest(binary, *arguments):
+    say(f"end-to-end tests of {binary}: {' '.join(arguments)}")
+    env = {**os.environ, **SAN_ENV, "OBSAGENT": str(ROOT / binary), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "--durations=5", *arguments]
+    result = subprocess.run(command + ["tests/e2e"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, errors="replace")
+    print(result.stdout[-12000:], flush=True)
+    summary = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
+    good = int((re.search(r"(\d+) passed", summary) or [0, 0])[1])
+    bad = sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", summary))
+    if result.returncode != 0 and bad == 0:
+        bad = 1
+    count(good, bad)
+
+
+def tidy():
+    say("tidy")
+    result = subprocess.run([str(ROOT / "tests" / "tidy.py")], cwd=ROOT)
+    count(result.returncode == 0, result.returncode != 0)
+
+
+def peers():
+    if subprocess.run([str(ROOT / "tests" / "fetch-peers.sh")], cwd=ROOT).returncode != 0:
+        say("the programs to test against could not be unpacked")
+        count(0, 1)
+
+
+def all_tests():
+    if build("release", "binary"):
+        (ROOT / "build" / "obsagent").unlink(missing_ok=True)
+        (ROOT / "build" / "obsagent").symlink_to("release/obsagent")
+    peers()
+    tidy()
+    unit("release")
+    count(*((1, 0) if build("clang", "objects") else (0, 0)))
+    unit("asan")
+    pytest("build/release/obsagent", "-m", "not soak")
+    if build("asan", "binary"):
+        pytest("build/asan/obsagent", "-m", "sanitized")
+
+
+def tsan_tests():
+    peers()
+    unit("tsan")
+    if build("tsan", "binary"):
+        pytest("build/tsan/obsagent", "-m", "sanitized")
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) == 2 else ""
+    started = time.monotonic()
+    if what == "all":
+        all_tests()
+    elif what == "unit":
+        unit("release")
+    elif what == "e2e":
+        if build("release", "binary"):
+            peers()
+            pytest("build/release/obsagent", "-m", "not soak")
+    elif what == "tsan":
+        tsan_tests()
+    elif what == "soak":
+        if build("release", "binary"):
+            peers()
+            pytest("build/release/obsagent", "-m", "soak")
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    say(f"{time.monotonic() - started:.0f} s")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

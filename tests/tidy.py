@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""tidy: the rules of the house that a machine can judge. Prints each violation as FILE:LINE: why, exit code 1 if any.
+
+What is judged: banned functions, columns, tabs, comment form, the opening lines of each file, length of functions and
+files, public headers that compile alone, global functions used in one file only, dead files.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COLUMNS = 120
+HEADER_LINES = 200
+FILE_LINES = 900
+FUNCTION_LINES = 70
+# Longer ones must give a reason here.
+LONG_FUNCTIONS = {}
+# Global on purpose though one object uses it: called by generated or foreign code.
+GLOBAL_FUNCTIONS = {"main", "LLVMFuzzerTestOneInput"}
+BANNED = {
+    "strcpy": "memcpy, or buf_add",
+    "strcat": "buf_add",
+    "sprintf": "snprintf, or buf_addf",
+    "vsprintf": "vsnprintf, or buf_addv",
+    "gets": "read",
+    "strtok": "str_find_char",
+    "atoi": "units_parse_i64",
+    "atol": "units_parse_i64",
+    "atof": "exposition_parse_value",
+    "alloca": "an arena",
+    "strncpy": "memcpy, or snprintf",
+}
+
+problems = []
+
+
+def report(path, line, why):
+    problems.append(f"{path.relative_to(ROOT)}:{line}: {why}")
+
+
+def git_files(*patterns):
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", *patterns], cwd=ROOT, text=True,
+                            capture_output=True, check=True).stdout
+    return [ROOT / f for f in listed.splitlines() if (ROOT / f).exists()]
+
+
+def strip(text):
+    """The text with comments and strings blanked, lines kept."""
+    pattern = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+    return pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+
+
+def check_text(path, text):
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > COLUMNS:
+            report(path, number, f"{len(line)} columns, at most {COLUMNS}")
+        if "\t" in line:
+            report(path, number, "a tab; four spaces indent here")
+        if line != line.rstrip():
+            report(path, number, "blanks at the end of the line")
+    for number, line in enumerate(strip(text).splitlines(), 1):
+        if "//" in line:
+            report(path, number, "a // comment; /* */ is used here")
+        for name in re.findall(r"\b(\w+)\s*\(", line):
+            if name in BANNED:
+                report(path, number, f"{name} is banned; use {BANNED[name]}")
+    if not text.endswith("\n"):
+        report(path, text.count("\n") + 1, "no newline at the end")
+
+
+def check_opening(path, text):
+    lines = text.splitlines() + ["", ""]
+    if lines[0] != "/* SPDX-License-Identifier: Apache-2.0 */":
+        report(path, 1, "the first line names the licence")
+    if not re.match(r"/\* \S+: \S", lines[1]):
+        report(path, 2, "the second line says the role: /* name: sentence. */")
+
+
+def check_sources(sources):
+    for path in sources:
+        text = path.read_text()
+        check_text(path, text)
+        check_opening(path, text)
+        lines = text.count("\n")
+        limit = HEADER_LINES if path.suffix == ".h" else FILE_LINES
+        if lines > limit and "tests" not in path.parts:
+            report(path, 1, f"{lines} lines, at most {limit}")
+
+
+def check_functions(sources):
+    listed = subprocess.run(["ctags", "-L", "-", "-f", "-", "--languages=C", "--kinds-C=f", "--fields=+ne"], cwd=ROOT,
+                            input="\n".join(str(p) for p in sources), text=True, capture_output=True, check=True).stdout
+    for row in listed.splitlines():
+        cells = row.split("\t")
+        places = dict(c.split(":", 1) for c in cells[4:] if ":" in c)
+        if "end" not in places:
+            continue
+        length = int(places["end"]) - int(places["line"]) + 1
+        if length > FUNCTION_LINES and cells[0] not in LONG_FUNCTIONS:
+            report(pathlib.Path(cells[1]), places["line"], f"{cells[0]} has {length} lines, at most {FUNCTION_LINES}")
+
+
+def check_headers(headers):
+    for path in headers:
+        result = subprocess.run(
+            ["gcc", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", "-fsyntax-only",
+             "-x", "c", str(path)], capture_output=True, text=True)
+        if result.returncode != 0:
+            report(path, 1, "does not compile alone: " + result.stderr.splitlines()[0])
+
+
+def check_dead_headers(headers, sources):
+    texts = "\n".join(p.read_text() for p in sources)
+    for path in headers:
+        if not re.search(rf'#include "(?:[\w./-]*/)?{re.escape(path.name)}"', texts):
+            report(path, 1, "nobody includes it")
+
+
+def check_symbols():
+    """Global functions of the program that no other object refers to; tests count as users."""
+    defined, used = {}, {}
+    objects = list((ROOT / "build/release/obj").rglob("*.o")) + list((ROOT / "build/release/unit").glob("*.o"))
+    objects += list((ROOT / "build/fuzz/bin").glob("*.o")) + list((ROOT / "build/release/bench").glob("*.o"))
+    for obj in objects:
+        listed = subprocess.run(["nm", str(obj)], capture_output=True, text=True).stdout
+        for row in listed.splitlines():
+            kind, name = row.split()[-2:]
+            if kind in "TDBR" and "obj" in obj.parts:
+                defined[name] = obj
+            elif kind == "U":
+                used.setdefault(name, set()).add(obj)
+    for name, obj in sorted(defined.items()):
+        if name in used or name in GLOBAL_FUNCTIONS or name.startswith("_Z"):
+            continue
+        source = ROOT / obj.relative_to(ROOT / "build/release/obj").with_suffix(".c")
+        if source.exists():
+            report(source, 1, f"{name} is used in this file only: make it static (or remove it)")
+
+
+def main():
+    code = git_files("agent/**.[ch]", "scrape/**.[ch]", "relabel/**.[ch]", "include/**.h")
+    tests = git_files("tests/**.[ch]")
+    check_sources(code + tests)
+    check_functions([p for p in code if p.suffix == ".c"])
+    check_headers([p for p in code if p.parts[len(ROOT.parts)] == "include"])
+    check_dead_headers([p for p in code + tests if p.suffix == ".h"], code + tests)
+    check_symbols()
+    for path in git_files("*.md", "**/*.md"):
+        if not path.read_text().endswith("\n"):
+            report(path, 1, "no newline at the end")
+    for problem in problems:
+        print(problem)
+    print(f"tidy: {len(code) + len(tests)} files, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
