@@ -142,7 +142,9 @@ static void dump_field(struct dump *d, const struct field *f, const char *base)
     const void *from = base + f->at;
     const char *text;
     switch (f->type) {
-    case FIELD_BOOL:
+    case FIELD_BOOL: /* false is what nobody asked for, unless there is a default */
+        if (!*(const bool *)from && !f->standard)
+            break;
         line_start(d);
         buf_addf(d->out, "%s: %s\n", f->name, *(const bool *)from ? "true" : "false");
         break;

@@ -25,6 +25,12 @@ void generation_add_pattern(struct generation *g, const char *pattern)
     g->patterns[g->patterns_n++] = xstrdup(pattern);
 }
 
+void generation_from_text(struct generation *g, struct str text)
+{
+    g->from_text = true;
+    g->start = g->config.content_hash = hash_more(0, text);
+}
+
 static uint64_t hash_file(uint64_t h, const char *path, struct str text)
 {
     return hash_more(hash_more(h, str_of(path)), text);
@@ -57,10 +63,8 @@ static bool hash_on_disk(const char *path, uint64_t *h)
 bool config_changed_on_disk(const struct config *c)
 {
     const struct generation *g = (const struct generation *)c;
-    uint64_t h = 0;
-    if (c->files_n == 0)
-        return false;
-    bool good = hash_on_disk(c->files[0], &h);
+    uint64_t h = g->start;
+    bool good = g->from_text || hash_on_disk(c->files[0], &h);
     for (size_t i = 0; i < g->patterns_n && good; i++) {
         glob_t found;
         if (glob(g->patterns[i], 0, NULL, &found) != 0)

@@ -96,7 +96,7 @@ static void help_names(const struct section *s, enum field_status status, const 
         buf_add_char(out, '\n');
 }
 
-void section_help(const struct section *s, struct buf *out)
+static void section_help(const struct section *s, struct buf *out)
 {
     buf_addf(out, "%s: %s\n", s->name, s->help);
     for (size_t i = 0; i < s->fields_n; i++)

@@ -351,7 +351,7 @@ static void check_http(struct load *l, const struct node *node, void *to)
 }
 
 const struct section section_http = {
-    .name = "HTTP client",
+    .name = "http_client",
     .help = "fields that every scrape_config and remote_write has",
     FIELDS(http_fields),
     .check = check_http,

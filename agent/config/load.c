@@ -11,16 +11,14 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "generation.h"
 
 /* Included files at most; a pattern that matches more is a mistake. */
 #define INCLUDED_MAX 1000
 
-void load_init(struct load *l, bool check_files)
+void load_init(struct load *l, const char *path, bool check_files)
 {
-    *l = (struct load){.check_files = check_files};
+    *l = (struct load){.check_files = check_files, .generation = generation_new(path)};
     arena_init(&l->arena);
     l->problems.arena = &l->arena;
     section_defaults(l, &section_global, &l->global);
@@ -57,8 +55,7 @@ const struct yaml_file *load_open(struct load *l, const char *name, const char *
     return file;
 }
 
-/* Reads, hashes and parses a file and notes it in the generation; NULL after a problem. */
-static const struct node *read_file(struct load *l, struct generation *g, const char *path)
+const struct node *load_read(struct load *l, const char *path)
 {
     const struct yaml_file *file = load_open(l, path, path);
     struct buf text;
@@ -66,7 +63,7 @@ static const struct node *read_file(struct load *l, struct generation *g, const 
     buf_init(&text, YAML_MAX_BYTES + 1);
     const struct node *root = NULL;
     if (file_read(path, YAML_MAX_BYTES, &text, &err)) {
-        generation_add_file(g, path, buf_str(&text));
+        generation_add_file(l->generation, path, buf_str(&text));
         root = yaml_parse(&l->arena, file, buf_str(&text), &l->problems);
     } else {
         problem_add(&l->problems, (struct place){file, 1, 1}, "%s", err.msg);
@@ -82,24 +79,25 @@ static void read_document(struct load *l, const struct node *root)
 }
 
 /* Prometheus wants a mapping with scrape_configs, vmagent a list. */
-static void read_included(struct load *l, struct generation *g, const char *path)
+static void read_included(struct load *l, const char *path)
 {
-    const struct node *root = read_file(l, g, path);
+    const struct node *root = load_read(l, path);
     if (root && root->kind == NODE_LIST)
         load_scrape_configs(l, root, NULL);
     else if (root)
         section_load(l, &section_included, root, l);
 }
 
-static void include_pattern(struct load *l, struct generation *g, const struct node *item)
+static void include_pattern(struct load *l, const struct node *item)
 {
+    const struct config *c = &l->generation->config;
     char *pattern = file_join(item->at.file->dir, item->text.p);
-    generation_add_pattern(g, pattern);
+    generation_add_pattern(l->generation, pattern);
     glob_t found;
     if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc && g->config.files_n <= INCLUDED_MAX; i++)
-            read_included(l, g, found.gl_pathv[i]);
-        if (g->config.files_n > INCLUDED_MAX)
+        for (size_t i = 0; i < found.gl_pathc && c->files_n <= INCLUDED_MAX; i++)
+            read_included(l, found.gl_pathv[i]);
+        if (c->files_n > INCLUDED_MAX)
             problem_add(&l->problems, item->at, "more than %d included files", INCLUDED_MAX);
         globfree(&found);
     } else if (!strchr(pattern, '*')) {
@@ -192,8 +190,8 @@ static void move_out(struct load *l, struct config *c)
 }
 
 /* From the main document on: the command line's, the included ones, and what needs them all. */
-static struct config *load_rest(struct load *l, struct generation *g, const struct node *root,
-                                const struct config_extra *extra, struct buf *errors)
+static struct config *load_rest(struct load *l, const struct node *root, const struct config_extra *extra,
+                                struct buf *errors)
 {
     read_document(l, root);
     if (extra && extra->yaml) {
@@ -201,15 +199,15 @@ static struct config *load_rest(struct load *l, struct generation *g, const stru
         read_document(l, yaml_parse(&l->arena, file, str_of(extra->yaml), &l->problems));
     }
     for (size_t i = 0; i < l->includes_n; i++)
-        include_pattern(l, g, l->includes[i]);
+        include_pattern(l, l->includes[i]);
     finish(l);
-    struct config *config = NULL;
+    struct config *config = &l->generation->config;
     if (l->problems.n == 0) {
-        config = &g->config;
         move_out(l, config);
     } else {
         problems_print(&l->problems, errors);
-        config_unref(&g->config);
+        config_unref(config);
+        config = NULL;
     }
     load_free(l);
     return config;
@@ -219,21 +217,18 @@ struct config *config_load(const char *path, const struct config_extra *extra, b
                            struct buf *errors)
 {
     struct load l;
-    load_init(&l, check_files);
-    struct generation *g = generation_new(path);
-    const struct node *root = read_file(&l, g, path);
-    return load_rest(&l, g, root, extra, errors);
+    load_init(&l, path, check_files);
+    return load_rest(&l, load_read(&l, path), extra, errors);
 }
 
 struct config *config_load_text(const char *name, struct str yaml, const struct config_extra *extra,
                                 bool check_files, struct buf *errors)
 {
     struct load l;
-    load_init(&l, check_files);
-    struct generation *g = generation_new(name);
-    g->config.content_hash = hash_more(g->config.content_hash, yaml);
+    load_init(&l, name, check_files);
+    generation_from_text(l.generation, yaml);
     const struct node *root = yaml_parse(&l.arena, load_open(&l, name, name), yaml, &l.problems);
-    return load_rest(&l, g, root, extra, errors);
+    return load_rest(&l, root, extra, errors);
 }
 
 /* Parts of files. */
@@ -268,10 +263,9 @@ struct relabel_rules *config_relabel_rules_from_file(const char *path, const cha
     static const char null_rule[] = "empty or null relabeling rule";
     const char *field = target_rules ? "relabel_configs" : "metric_relabel_configs";
     struct load l;
-    load_init(&l, false);
-    struct generation *g = generation_new(path);
+    load_init(&l, path, false);
     struct relabel_rules *global = NULL, *own = NULL, *all = NULL;
-    const struct node *root = read_file(&l, g, path);
+    const struct node *root = load_read(&l, path);
     const struct node *rules = root ? find_rules(&l, root, job, field) : NULL;
     const struct node *first = job ? node_get(node_get(root, "global"), field) : NULL;
     if (first)
@@ -284,7 +278,7 @@ struct relabel_rules *config_relabel_rules_from_file(const char *path, const cha
         problems_print(&l.problems, errors);
     relabel_free(global);
     relabel_free(own);
-    config_unref(&g->config);
+    config_unref(&l.generation->config);
     load_free(&l);
     return all;
 }
@@ -292,11 +286,10 @@ struct relabel_rules *config_relabel_rules_from_file(const char *path, const cha
 bool config_groups_from_file(const char *path, struct config_group **groups, size_t *n, struct buf *errors)
 {
     struct load l;
-    load_init(&l, false);
-    struct generation *g = generation_new(path);
+    load_init(&l, path, false);
     *groups = NULL;
     *n = 0;
-    const struct node *root = read_file(&l, g, path);
+    const struct node *root = load_read(&l, path);
     if (root)
         load_groups(&l, root, groups, n);
     bool good = l.problems.n == 0;
@@ -306,7 +299,7 @@ bool config_groups_from_file(const char *path, struct config_group **groups, siz
         *groups = NULL;
         *n = 0;
     }
-    config_unref(&g->config);
+    config_unref(&l.generation->config);
     load_free(&l);
     return good;
 }

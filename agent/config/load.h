@@ -6,6 +6,7 @@
 #include "table.h"
 
 #include "config.h"
+#include "generation.h"
 
 /* Prometheus's defaults. */
 #define GLOBAL_INTERVAL_MS 60000
@@ -36,6 +37,7 @@ struct remote_draft {
 struct load {
     struct arena arena; /* trees and messages */
     struct problems problems;
+    struct generation *generation; /* being made */
     bool check_files;
     size_t files_n; /* documents opened so far */
     struct global global;
@@ -47,12 +49,15 @@ struct load {
     size_t includes_n, includes_cap;
 };
 
-/* Zeroes it and sets the defaults. */
-void load_init(struct load *l, bool check_files);
-/* Frees everything that was not moved out. */
+/* Zeroes it and sets the defaults; makes the generation. */
+void load_init(struct load *l, const char *path, bool check_files);
+/* Frees everything that was not moved out, but not the generation. */
 void load_free(struct load *l);
 /* Makes the record of a document; relative paths in it are joined to the directory of `path`. */
 const struct yaml_file *load_open(struct load *l, const char *name, const char *path);
+
+/* Reads, hashes and parses a file and notes it in the generation; NULL after a problem. */
+const struct node *load_read(struct load *l, const char *path);
 
 /* The sections. */
 extern const struct section section_document;     /* struct load */
@@ -84,7 +89,7 @@ void load_relabel(struct load *l, const struct node *value, const char *null_rul
 
 /* Fills in what comes from global and checks what needs it; then the hash. */
 void job_finish(struct load *l, struct job_draft *draft);
-/* Names, hash. */
+/* Relabel files, name, hash. */
 void remote_finish(struct load *l, struct remote_draft *draft);
 
 void dump_relabel(struct dump *d, const struct field *f, const void *rules);

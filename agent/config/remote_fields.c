@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/units.h"
 #include "load.h"
@@ -67,6 +68,17 @@ static void load_write_relabel(struct load *l, const struct node *value, void *t
     load_relabel(l, value, "empty or null relabeling rule in remote write config", to);
 }
 
+/* Read when all else has been: their rules come before those written here. */
+static void load_relabel_files(struct load *l, const struct node *value, void *to)
+{
+    struct str path;
+    (void)to;
+    if (!node_is_list(l, value, "write_relabel_config_files"))
+        return;
+    for (size_t i = 0; i < value->n; i++)
+        (void)node_text(l, value->items[i], "write_relabel_config_files", &path);
+}
+
 static const struct field remote_fields[] = {
     {"name", FIELD_TEXT, AT(name), .has = FIELD_HAS(struct config_remote, name_given),
      .help = "unique; the place in the buffer is kept by it (default: remote- and a hash of the url)"},
@@ -74,6 +86,8 @@ static const struct field remote_fields[] = {
     {"remote_timeout", FIELD_DURATION, AT(remote_timeout_ms), .standard = "30s", .min = 1, .help = "of one request"},
     {"write_relabel_configs", FIELD_OWN, AT(write_relabel), .load = load_write_relabel, .show = dump_relabel,
      .section = &section_relabel, .help = "rules for what is sent, after external_labels"},
+    {"write_relabel_config_files", FIELD_OWN, FIELD_ALIAS, .load = load_relabel_files,
+     .help = "files with lists of rules to put before those (obsagent)"},
     {"queue_config", FIELD_SECTION, .section = &section_queue, .help = "how requests are made and repeated"},
     {"metadata_config", FIELD_SECTION, .section = &section_metadata, .help = "the metadata of metrics"},
     {"max_bytes", FIELD_BYTES, AT(max_bytes), .help = "of the buffer for this endpoint, oldest lost first; 0: only "
@@ -134,6 +148,35 @@ void load_remote_writes(struct load *l, const struct node *value, void *to)
     }
 }
 
+/* Puts the rules of one file behind *rules. */
+static void add_relabel_file(struct load *l, const struct node *item, struct relabel_rules **rules)
+{
+    struct relabel_rules *more = NULL;
+    char *path = file_join(item->at.file->dir, item->text.p);
+    generation_add_pattern(l->generation, path);
+    const struct node *list = load_read(l, path);
+    if (list)
+        load_relabel(l, list, "empty or null relabeling rule", &more);
+    free(path);
+    struct relabel_rules *all = relabel_concat(*rules, more);
+    relabel_free(*rules);
+    relabel_free(more);
+    *rules = all;
+}
+
+/* All rules of an endpoint in order; never NULL. */
+static struct relabel_rules *write_rules(struct load *l, const struct remote_draft *draft)
+{
+    struct relabel_rules *rules = NULL;
+    const struct node *files = node_get(draft->node, "write_relabel_config_files");
+    for (size_t i = 0; files && files->kind == NODE_LIST && i < files->n; i++)
+        if (files->items[i]->kind == NODE_SCALAR && !node_is_empty(files->items[i]))
+            add_relabel_file(l, files->items[i], &rules);
+    struct relabel_rules *all = relabel_concat(rules, draft->remote.write_relabel);
+    relabel_free(rules);
+    return all;
+}
+
 void remote_finish(struct load *l, struct remote_draft *draft)
 {
     struct config_remote *r = &draft->remote;
@@ -143,9 +186,9 @@ void remote_finish(struct load *l, struct remote_draft *draft)
         free(r->name);
         r->name = xasprintf("remote-%08x", (unsigned)hash_bytes(r->url, strlen(r->url)));
     }
-    struct relabel_rules *own = r->write_relabel;
-    r->write_relabel = relabel_concat(NULL, own); /* never NULL */
-    relabel_free(own);
+    struct relabel_rules *rules = write_rules(l, draft);
+    relabel_free(r->write_relabel);
+    r->write_relabel = rules;
 
     /* The external labels are part of what an endpoint sends. */
     struct buf text;

@@ -293,7 +293,7 @@ static const struct field scrape_fields[] = {
     {"enable_compression", FIELD_BOOL, AT(enable_compression), .standard = "true", .help = "accept gzip"},
     {"disable_compression", FIELD_FLAG, FIELD_ALIAS, AT(enable_compression), .words = "true|false",
      .help = "vmagent's opposite of enable_compression"},
-    {"extra_scrape_metrics", FIELD_BOOL, AT(extra_scrape_metrics),
+    {"extra_scrape_metrics", FIELD_BOOL, AT(extra_scrape_metrics), .standard = "false",
      .help = "also scrape_timeout_seconds, scrape_sample_limit, scrape_body_size_bytes (global's)"},
     {"no_stale_markers", FIELD_BOOL, AT(no_stale_markers), .standard = "false", .help = "send none (vmagent)"},
     {"body_size_limit", FIELD_SIZE, AT(body_size_limit), .help = "of the body after decompression (global's)"},

@@ -113,7 +113,4 @@ void dump_item(struct dump *d, struct str value);
 /* A key that comes from the user, and its value. */
 void dump_pair(struct dump *d, struct str key, struct str value);
 
-/* The help text of one section. */
-void section_help(const struct section *s, struct buf *out);
-
 #endif
