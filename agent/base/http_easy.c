@@ -89,7 +89,7 @@ static void set_transport(struct http_call *call)
     const struct http_options *o = call->request.options;
     SET(call, CURLOPT_NOSIGNAL, 1L);          /* else sigaction per handle: 1.2 ms a request, 1000 handles */
     SET(call, CURLOPT_QUICK_EXIT, 1L);        /* else a timeout joins the resolver thread: the loop stands */
-    SET(call, CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else each transfer walks the cache: 996 not 446 us, 10k targets */
+    SET(call, CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else each transfer walks the cache: 446 -> 996 us at 10k */
     SET(call, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* pooled handles meet another host each time */
     SET(call, CURLOPT_BUFFERSIZE, 16L * 1024);
     SET(call, CURLOPT_TCP_KEEPALIVE, 1L);

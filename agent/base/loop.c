@@ -131,18 +131,8 @@ void loop_post(struct loop *loop, loop_fn *fn, void *ctx)
         wake(loop);
 }
 
-static bool is_wake(const struct loop *loop, const struct epoll_event *ev)
+static void run_posted(struct loop *loop)
 {
-    return ev->data.u64 == (uint32_t)loop->wake_fd;
-}
-
-static void run_posted(struct loop *loop, const struct epoll_event *events, int events_n)
-{
-    int i = 0;
-    while (i < events_n && !is_wake(loop, &events[i]))
-        i++;
-    if (i >= events_n)
-        return;
     uint64_t count;
     ssize_t n = read(loop->wake_fd, &count, sizeof count);
     (void)n;
@@ -154,6 +144,16 @@ static void run_posted(struct loop *loop, const struct epoll_event *events, int 
     for (size_t k = 0; k < box.n; k++)
         box.items[k].fn(box.items[k].ctx);
     loop->reading.n = 0;
+}
+
+static void run_posted_if_woken(struct loop *loop, const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64 == (uint32_t)loop->wake_fd) {
+            run_posted(loop);
+            return;
+        }
+    }
 }
 
 /* ---- timers ---- */
@@ -202,7 +202,9 @@ static void heap_place(struct loop *loop, size_t i, struct loop_timer *t)
 
 void loop_timer_set(struct loop *loop, struct loop_timer *t, int64_t at_ms, loop_fn *fn, void *ctx)
 {
-    t->at_ms = at_ms;
+    /* A time in the past becomes now, or one that re-arms itself for 0 would always be the first on the
+       heap. */
+    t->at_ms = loop->running && at_ms < loop->now_ms ? loop->now_ms : at_ms;
     t->fn = fn;
     t->ctx = ctx;
     if (t->slot != 0) {
@@ -314,17 +316,16 @@ void loop_run(struct loop *loop)
     struct epoll_event events[EVENTS_PER_ROUND];
     loop->now_ms = clock_mono_ms();
     loop->running = true;
-    bool stop = false;
-    while (!stop) {
+    do {
         int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_ROUND, wait_ms(loop));
         if (n < 0 && errno != EINTR)
             fatal("epoll_wait");
-        stop = atomic_load(&loop->stop);
         loop->now_ms = clock_mono_ms();
-        run_posted(loop, events, n);
+        run_posted_if_woken(loop, events, n);
         run_timers(loop);
         run_fds(loop, events, n);
-    }
-    atomic_store(&loop->stop, false);
+    } while (!atomic_exchange(&loop->stop, false));
+    /* What was posted before loop_stop was called has been run when loop_run returns. */
+    run_posted(loop);
     loop->running = false;
 }
