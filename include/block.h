@@ -22,7 +22,8 @@ struct block_job {
     uint32_t samples;
 };
 
-/* Immutable after sealing; reference-counted across threads (block_ref / block_unref). */
+/* Immutable after sealing; reference-counted across threads (block_ref / block_unref). The struct, `jobs` and `data` are
+   one malloc each; the bytes of the job names lie in the jobs allocation, behind the array. */
 struct block {
     int refs;
     uint64_t seq;  /* given by the queue on push, rising */
@@ -65,6 +66,12 @@ uint32_t block_builder_symbol(struct block_builder *b, struct str s);
 /* One series with one sample; refs are name,value pairs sorted by name. meta may be NULL. */
 void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value,
                           int64_t ts_ms, const struct block_meta *meta);
+/* The same for a caller that keeps its references as varints: room for max bytes of them, then the sample whose
+   references were written from there up to refs_end. Nothing else may be called on b in between, except
+   block_builder_symbol. */
+uint8_t *block_builder_room(struct block_builder *b, size_t max);
+void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
+                       const struct block_meta *meta);
 /* Books the samples added since the last call to this job. Call before sealing and whenever the job changes. */
 void block_builder_job(struct block_builder *b, struct str job);
 uint32_t block_builder_samples(const struct block_builder *b);
@@ -90,8 +97,9 @@ struct block_series {
 
 struct block_reader;
 
-/* Indexes the symbols; false when the bytes are not a well-formed Request, a reference is out of range, or symbols
-   exceed 4M. The reader is reusable: open it again for the next block, its memory is kept. `data` must stay. */
+/* Indexes the symbols; false when the bytes are not a well-formed list of fields, the first symbol is not "", or
+   symbols exceed 4M. What is inside a series (references in range and in pairs, too) is checked by block_reader_next.
+   The reader is reusable: open it again for the next block, its memory is kept. `data` must stay. */
 struct block_reader *block_reader_new(void);
 void block_reader_free(struct block_reader *r);
 bool block_reader_open(struct block_reader *r, const uint8_t *data, size_t n, struct err *err) MUSTCHECK;

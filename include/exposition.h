@@ -17,7 +17,8 @@ struct exposition_sample {
     double value; /* NaN always BLOCK_NAN_BITS */
     bool has_ts;
     int64_t ts_ms;
-    uint64_t line; /* from 1 */
+    uint64_t line;   /* from 1 */
+    uint64_t column; /* of the series text, from 1 */
 };
 
 /* Callbacks return false to stop the parse (exposition_feed then returns false without an own error). Family names

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block: the builder of sealed batches. Symbols and series grow in two buffers and are put one behind the other when
+   the block is sealed, because a symbol may still come when the first series are long written.
+
+     symbols:  22 00 | 22 len bytes | 22 len bytes | ...
+     series:   2a len | 0a len refs... | 12 len 09 value 10 timestamp | 2a len meta | 2a len | ...
+
+   References are written at a distance of HEAD_ROOM behind the last series, then the tags and lengths in front of
+   them, whose sizes are known only now. Nearly always each length fits in one byte, the room is exact, and nothing has
+   to move. */
+#include "block.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/wire.h"
+
+#define BYTES_DEFAULT ((size_t)1 << 20)
+#define SAMPLES_DEFAULT 10000
+#define HEAD_ROOM 4          /* tag and one-byte length of the series, tag and one-byte length of the references */
+#define TAIL_MAX 64          /* sample and metadata of one series, and what longer lengths take */
+
+#define TAG_SYMBOL WIRE_TAG(4, WIRE_BYTES)
+#define TAG_SERIES WIRE_TAG(5, WIRE_BYTES)
+#define TAG_REFS WIRE_TAG(1, WIRE_BYTES)
+#define TAG_SAMPLE WIRE_TAG(2, WIRE_BYTES)
+#define TAG_META WIRE_TAG(5, WIRE_BYTES)
+
+struct bytes {
+    uint8_t *p;
+    size_t n, cap;
+};
+
+struct job_count {
+    char *name;
+    size_t name_n;
+    uint32_t samples;
+};
+
+struct block_builder {
+    uint32_t lane, generation;
+    size_t max_bytes;
+    uint32_t max_samples;
+    struct bytes symbols, series;
+    uint32_t symbols_n, samples, booked;
+    int64_t min_ts_ms, max_ts_ms;
+    struct job_count *jobs;
+    size_t jobs_n, jobs_cap;
+    int64_t ts_ms; /* the timestamp that ts_wire encodes: most samples repeat the last one's */
+    uint8_t ts_wire[WIRE_VARINT_MAX + 2];
+    size_t ts_wire_n;
+};
+
+/* ---- the block itself ---- */
+
+struct block *block_ref(struct block *b)
+{
+    __atomic_add_fetch(&b->refs, 1, __ATOMIC_RELAXED);
+    return b;
+}
+
+void block_unref(struct block *b)
+{
+    if (!b || __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    free(b->jobs);
+    free(b->data);
+    free(b);
+}
+
+/* ---- building ---- */
+
+static uint8_t *room(struct bytes *b, size_t extra)
+{
+    if (__builtin_expect(b->cap - b->n < extra, 0))
+        b->p = xgrow(b->p, &b->cap, b->n + extra, 1);
+    return b->p + b->n;
+}
+
+static void start(struct block_builder *b)
+{
+    b->generation++;
+    b->symbols.n = b->series.n = 0;
+    b->symbols_n = b->samples = b->booked = 0;
+    b->min_ts_ms = INT64_MAX;
+    b->max_ts_ms = INT64_MIN;
+    for (size_t i = 0; i < b->jobs_n; i++)
+        free(b->jobs[i].name);
+    b->jobs_n = 0;
+    (void)block_builder_symbol(b, STR(""));
+}
+
+struct block_builder *block_builder_new(uint32_t lane, size_t max_bytes, uint32_t max_samples)
+{
+    struct block_builder *b = xcalloc(1, sizeof *b);
+    b->lane = lane;
+    b->max_bytes = max_bytes ? max_bytes : BYTES_DEFAULT;
+    b->max_samples = max_samples ? max_samples : SAMPLES_DEFAULT;
+    b->ts_wire_n = (size_t)(wire_put_varint(b->ts_wire, 0) - b->ts_wire);
+    start(b);
+    return b;
+}
+
+void block_builder_free(struct block_builder *b)
+{
+    if (!b)
+        return;
+    for (size_t i = 0; i < b->jobs_n; i++)
+        free(b->jobs[i].name);
+    free(b->jobs);
+    free(b->symbols.p);
+    free(b->series.p);
+    free(b);
+}
+
+uint32_t block_builder_generation(const struct block_builder *b)
+{
+    return b->generation;
+}
+
+uint32_t block_builder_symbol(struct block_builder *b, struct str s)
+{
+    uint8_t *p = room(&b->symbols, 1 + WIRE_VARINT_MAX + s.n);
+    *p++ = TAG_SYMBOL;
+    p = wire_put_varint(p, s.n);
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    b->symbols.n = (size_t)(p + s.n - b->symbols.p);
+    return b->symbols_n++;
+}
+
+uint8_t *block_builder_room(struct block_builder *b, size_t max)
+{
+    return room(&b->series, HEAD_ROOM + max + TAIL_MAX) + HEAD_ROOM;
+}
+
+static void remember_ts(struct block_builder *b, int64_t ts_ms)
+{
+    b->ts_ms = ts_ms;
+    b->ts_wire_n = (size_t)(wire_put_varint(b->ts_wire, (uint64_t)ts_ms) - b->ts_wire);
+}
+
+static inline uint8_t *put_sample(struct block_builder *b, uint8_t *p, double value, int64_t ts_ms)
+{
+    if (ts_ms != b->ts_ms)
+        remember_ts(b, ts_ms);
+    *p++ = TAG_SAMPLE;
+    *p++ = (uint8_t)(1 + 8 + 1 + b->ts_wire_n);
+    *p++ = WIRE_TAG(1, WIRE_FIXED64);
+    p = wire_put_double(p, value);
+    *p++ = WIRE_TAG(2, WIRE_VARINT);
+    memcpy(p, b->ts_wire, sizeof b->ts_wire);
+    return p + b->ts_wire_n;
+}
+
+static uint8_t *put_meta(uint8_t *p, const struct block_meta *meta)
+{
+    uint8_t *head = p;
+    p += 2;
+    if (meta->type) {
+        *p++ = WIRE_TAG(1, WIRE_VARINT);
+        *p++ = (uint8_t)meta->type;
+    }
+    if (meta->help_ref) {
+        *p++ = WIRE_TAG(3, WIRE_VARINT);
+        p = wire_put_varint(p, meta->help_ref);
+    }
+    if (meta->unit_ref) {
+        *p++ = WIRE_TAG(4, WIRE_VARINT);
+        p = wire_put_varint(p, meta->unit_ref);
+    }
+    head[0] = TAG_META;
+    head[1] = (uint8_t)(p - head - 2);
+    return p;
+}
+
+void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
+                       const struct block_meta *meta)
+{
+    uint8_t *head = b->series.p + b->series.n, *refs = head + HEAD_ROOM;
+    size_t refs_n = (size_t)(refs_end - refs);
+    uint8_t tail[TAIL_MAX], *end;
+    if (__builtin_expect(refs_n < 96 && !meta, 1)) {
+        end = put_sample(b, refs + refs_n, value, ts_ms);
+        head[0] = TAG_SERIES;
+        head[1] = (uint8_t)(end - head - 2);
+        head[2] = TAG_REFS;
+        head[3] = (uint8_t)refs_n;
+    } else {
+        uint8_t *tail_end = put_sample(b, tail, value, ts_ms);
+        if (meta)
+            tail_end = put_meta(tail_end, meta);
+        size_t tail_n = (size_t)(tail_end - tail);
+        size_t body = 1 + wire_varint_size(refs_n) + refs_n + tail_n;
+        size_t shift = wire_varint_size(refs_n) + wire_varint_size(body) - 2;
+        if (shift)
+            memmove(refs + shift, refs, refs_n);
+        memcpy(refs + shift + refs_n, tail, tail_n);
+        *head++ = TAG_SERIES;
+        head = wire_put_varint(head, body);
+        *head++ = TAG_REFS;
+        wire_put_varint(head, refs_n);
+        end = refs + shift + refs_n + tail_n;
+    }
+    b->series.n = (size_t)(end - b->series.p);
+    b->samples++;
+    b->min_ts_ms = ts_ms < b->min_ts_ms ? ts_ms : b->min_ts_ms;
+    b->max_ts_ms = ts_ms > b->max_ts_ms ? ts_ms : b->max_ts_ms;
+}
+
+void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value, int64_t ts_ms,
+                          const struct block_meta *meta)
+{
+    uint8_t *p = block_builder_room(b, refs_n * 5 + WIRE_VARINT_MAX);
+    for (size_t i = 0; i < refs_n; i++)
+        p = wire_put_varint(p, refs[i]);
+    block_builder_put(b, p, value, ts_ms, meta);
+}
+
+void block_builder_job(struct block_builder *b, struct str job)
+{
+    uint32_t fresh = b->samples - b->booked;
+    b->booked = b->samples;
+    if (fresh == 0)
+        return;
+    for (size_t i = b->jobs_n; i-- > 0;) {
+        if (str_eq(job, str_make(b->jobs[i].name, b->jobs[i].name_n))) {
+            b->jobs[i].samples += fresh;
+            return;
+        }
+    }
+    b->jobs = xgrow(b->jobs, &b->jobs_cap, b->jobs_n + 1, sizeof *b->jobs);
+    b->jobs[b->jobs_n++] = (struct job_count){str_dup(job), job.n, fresh};
+}
+
+uint32_t block_builder_samples(const struct block_builder *b)
+{
+    return b->samples;
+}
+
+size_t block_builder_bytes(const struct block_builder *b)
+{
+    return b->symbols.n + b->series.n;
+}
+
+bool block_builder_full(const struct block_builder *b)
+{
+    return b->samples >= b->max_samples || block_builder_bytes(b) >= b->max_bytes;
+}
+
+static void seal_jobs(const struct block_builder *b, struct block *out)
+{
+    size_t names = 0;
+    for (size_t i = 0; i < b->jobs_n; i++)
+        names += b->jobs[i].name_n;
+    out->jobs_n = b->jobs_n;
+    out->jobs = xmalloc(b->jobs_n * sizeof *out->jobs + names);
+    char *at = (char *)(out->jobs + b->jobs_n);
+    for (size_t i = 0; i < b->jobs_n; i++) {
+        const struct job_count *job = &b->jobs[i];
+        if (job->name_n)
+            memcpy(at, job->name, job->name_n);
+        out->jobs[i] = (struct block_job){str_make(at, job->name_n), job->samples};
+        at += job->name_n;
+    }
+}
+
+struct block *block_builder_seal(struct block_builder *b)
+{
+    if (b->samples == 0)
+        return NULL;
+    block_builder_job(b, STR(""));
+    struct block *out = xcalloc(1, sizeof *out);
+    out->refs = 1;
+    out->lane = b->lane;
+    out->series = out->samples = b->samples;
+    out->min_ts_ms = b->min_ts_ms;
+    out->max_ts_ms = b->max_ts_ms;
+    out->sealed_wall_ms = clock_wall_ms();
+    seal_jobs(b, out);
+    out->size = b->symbols.n + b->series.n;
+    out->data = xmalloc(out->size);
+    memcpy(out->data, b->symbols.p, b->symbols.n);
+    memcpy(out->data + b->symbols.n, b->series.p, b->series.n);
+    start(b);
+    return out;
+}

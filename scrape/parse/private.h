@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* private: what the files of the text parser share. */
+#ifndef OBSAGENT_SCRAPE_PARSE_PRIVATE_H
+#define OBSAGENT_SCRAPE_PARSE_PRIVATE_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "labels.h"
+
+#include <stdint.h>
+
+/* Where and why a text is wrong. */
+struct flaw {
+    size_t at;       /* offset of the byte that is wrong */
+    bool open_quote; /* a quoted string reached the end of the text: more text might close it */
+    char why[256];
+};
+
+/* Records a flaw; always returns false. */
+bool flaw_set(struct flaw *flaw, size_t at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Appends ", got ..." naming what stands at flaw->at. Always returns false. */
+bool flaw_got(struct flaw *flaw, struct str text);
+
+/* Reads `name{labels}` from the start of text (leading blanks are skipped). On success *end is the offset behind the
+   series. With l NULL it only checks. */
+bool series_scan(struct str text, struct labels *l, size_t *end, struct flaw *flaw);
+/* `text` with \\ \n (and \" when quotes is set) replaced; other escapes stay. A view of text when it has none. */
+struct str text_unescape(struct str text, bool quotes, struct arena *arena);
+
+/* The common forms of numbers, correctly rounded: at most 19 significant digits, decimal exponent of the last digit
+   within +-27. p must be followed by a byte that is in no number (the newline). Returns the first byte that does not
+   belong to it, or NULL when the form needs exposition_parse_value. */
+const char *number_fast(const char *p, double *v);
+/* Why exposition_parse_value refuses text, in Go's words. */
+void number_why(struct str text, struct flaw *flaw, size_t at);
+
+#endif
