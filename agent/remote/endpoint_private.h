@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* endpoint_private: what the files of an endpoint share. The life of a lane:
+
+       free ──► READY ──► SENDING ──► (policy) ──► READY ... ──► free, the block acknowledged
+                  ▲                       │
+                  │                       ├──► WAITING (for its timer)
+                  └───────────────────────┴──► PARKED (for another lane's try to succeed)
+
+   While the endpoint holds (wrong credentials, wrong URL) only one lane tries; the others are parked. */
+#ifndef OBSAGENT_REMOTE_ENDPOINT_PRIVATE_H
+#define OBSAGENT_REMOTE_ENDPOINT_PRIVATE_H
+
+#include "endpoint.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "http.h"
+#include "metadata.h"
+#include "policy.h"
+#include "work.h"
+
+#define ENDPOINT_WORDS_MAX 1024             /* of a response body, for the log */
+#define ENDPOINT_BYTES_MAX (16u << 20)      /* of one request before compression, whatever is configured */
+#define ENDPOINT_LANES_MAX 64u              /* blocks out at the same time */
+#define ENDPOINT_SLOW_MS 1000               /* a request that takes longer counts as failing for the queue */
+#define ENDPOINT_POISON_MS (60 * 60 * 1000) /* for so long blocks are suspected after a series was set aside */
+
+enum lane_state { LANE_FREE, LANE_READY, LANE_SENDING, LANE_WAITING, LANE_PARKED };
+
+struct lane {
+    struct endpoint *endpoint;
+    enum lane_state state;
+    struct work work;
+    struct http_call *call;
+    struct config *config; /* of the call */
+    struct loop_timer timer, slow;
+    bool encoded;          /* body is the present request, under the present settings */
+    struct buf body;       /* compressed */
+    uint64_t raw_bytes;    /* of body before compression */
+    struct transcode_result present;
+    unsigned attempt;      /* of the present request, from 0 */
+    unsigned failures;     /* in a row */
+    bool failing;          /* as told to the queue */
+    bool after_network;    /* waits because of the network, not of an answer */
+    bool retried_dead;
+    bool fresh;            /* the next request needs a new connection */
+    bool bury;             /* the series behind passed: the present one is set aside */
+    int64_t wake_ms;       /* of WAITING */
+    int64_t started_ms;
+    int64_t retry_after_ms;
+    long last_5xx;         /* status of the last one, for the reject of a series set aside */
+    struct buf words;      /* of the response */
+};
+
+enum endpoint_hold { HOLD_NONE, HOLD_AUTH, HOLD_URL };
+
+struct endpoint {
+    struct endpoint_options options;
+    char *name;
+    pthread_t thread;
+    struct loop *loop;
+    atomic_bool notified; /* a take is already posted */
+
+    /* Of the endpoint's thread. */
+    struct http_client *http;
+    struct config *config;
+    const struct config_remote *settings;
+    struct policy_settings policy;
+    struct transcoder *transcoder;
+    struct buf raw; /* the request before compression */
+    struct lane **lanes;
+    size_t lanes_n, lanes_cap;
+    enum endpoint_hold hold;
+    struct lane *prober;     /* the lane that tries while holding */
+    int64_t not_before_ms;   /* the receiver asked all to wait */
+    int64_t last_success_ms; /* monotonic */
+    int64_t poison_ms;       /* when a series was last set aside, 0 = never */
+    size_t learned_bytes;    /* of a request before compression, from 413s; 0 = none */
+    bool failing;            /* as told to the queue */
+    uint64_t random;
+    bool stopping;           /* nothing new is started */
+    bool draining;
+    int64_t deadline_ms;     /* of draining */
+    struct loop_timer deadline;
+
+    struct metadata *metadata;
+    struct buf metadata_body;
+    struct http_call *metadata_call;
+    struct config *metadata_config;
+    unsigned metadata_attempt;
+    int64_t metadata_next_ms;
+
+    /* Of the thread that owns the endpoint. */
+    uint64_t hash;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* Under lock. */
+    struct queue_reader *reader; /* also read without it by the endpoint's thread, the only one to change it */
+    struct remote_status status;
+    int64_t next_try_ms; /* monotonic, 0 = not waiting */
+    struct config *pending_config; /* asked for by endpoint_apply, not in force yet */
+    const struct config_remote *pending_settings;
+    int64_t asked_deadline_ms;
+    bool closed;
+};
+
+/* ---- endpoint.c ---- */
+
+/* Takes new blocks and lets every lane that can go, go; ends the thread when a drain is over. */
+void endpoint_pump(struct endpoint *e);
+/* Works out what the queue and the status are told. */
+void endpoint_update(struct endpoint *e);
+uint64_t endpoint_random(struct endpoint *e);
+
+/* ---- lane.c ---- */
+
+struct lane *lane_new(struct endpoint *e);
+void lane_free(struct lane *lane);
+/* Gives the lane a block (and the caller's reference). */
+void lane_take(struct lane *lane, struct block *block);
+/* Sends the next request of its block, if it may now; ends the block when nothing is left. */
+void lane_go(struct lane *lane);
+/* Stops a call without waiting; the lane is READY then. */
+void lane_cancel(struct lane *lane);
+/* Encodes the present range unless that is done; false when the block cannot be read (it is abandoned then). */
+bool lane_encode(struct lane *lane) MUSTCHECK;
+/* Waits delay_ms before the next lane_go. */
+void lane_wait(struct lane *lane, int64_t delay_ms);
+
+/* ---- verdict.c ---- */
+
+/* Acts on what came back. */
+void lane_answered(struct lane *lane, const struct http_result *result);
+/* The request could not even be started. */
+void lane_not_started(struct lane *lane, const char *why);
+/* Sets the present series aside in the dead directory; its body is encoded. */
+void lane_bury(struct lane *lane);
+
+/* ---- announce.c ---- */
+
+/* Sends pending metadata when there is some and none is on its way. */
+void endpoint_announce(struct endpoint *e);
+void endpoint_announce_cancel(struct endpoint *e);
+
+/* ---- both kinds of requests ---- */
+
+/* The header lines of a request: at most this many, and a NULL. */
+#define ENDPOINT_HEADERS 6
+
+struct endpoint_headers {
+    const char *v[ENDPOINT_HEADERS];
+    char user_agent[160];
+    char attempt[48];
+};
+/* attempt 0 is the first. */
+void endpoint_headers_fill(const struct endpoint *e, struct endpoint_headers *h, unsigned attempt);
+
+#endif

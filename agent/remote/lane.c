@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lane: one block at a time is encoded, range by range, and posted: one request, then the next. */
+#include "endpoint_private.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#define RAW_KEEP (4u << 20)
+
+struct lane *lane_new(struct endpoint *e)
+{
+    struct lane *lane = xcalloc(1, sizeof *lane);
+    lane->endpoint = e;
+    buf_init(&lane->body, 2 * (size_t)ENDPOINT_BYTES_MAX);
+    buf_init(&lane->words, ENDPOINT_WORDS_MAX);
+    return lane;
+}
+
+void lane_free(struct lane *lane)
+{
+    work_free(&lane->work);
+    buf_free(&lane->body);
+    buf_free(&lane->words);
+    free(lane);
+}
+
+void lane_take(struct lane *lane, struct block *block)
+{
+    struct endpoint *e = lane->endpoint;
+    bool suspect = e->poison_ms && loop_now(e->loop) - e->poison_ms < ENDPOINT_POISON_MS;
+    work_start(&lane->work, block, suspect);
+    lane->encoded = false;
+    lane->bury = false;
+    lane->state = LANE_READY;
+}
+
+/* The lane that tried while the endpoint holds has nothing more to send: another one takes over. */
+static void leave_try(struct endpoint *e)
+{
+    e->prober = NULL;
+    for (size_t i = 0; i < e->lanes_n; i++) {
+        if (e->lanes[i]->state == LANE_PARKED)
+            e->lanes[i]->state = LANE_READY;
+    }
+}
+
+/* The block is through: first the books, then the cursor. A crash between the two sends it again; the other order would
+   lose it. */
+static void finish(struct lane *lane)
+{
+    struct endpoint *e = lane->endpoint;
+    work_book(&lane->work, e->options.ledger, str_of(e->name));
+    transcoder_close(e->transcoder);
+    queue_ack(e->reader, lane->work.block);
+    work_free(&lane->work);
+    lane->state = LANE_FREE;
+    if (e->prober == lane)
+        leave_try(e);
+}
+
+/* ---- waiting ---- */
+
+static void on_timer(void *ctx)
+{
+    struct lane *lane = ctx;
+    if (lane->state == LANE_WAITING)
+        lane->state = LANE_READY;
+    endpoint_pump(lane->endpoint);
+}
+
+void lane_wait(struct lane *lane, int64_t delay_ms)
+{
+    struct loop *loop = lane->endpoint->loop;
+    loop_timer_clear(loop, &lane->timer);
+    if (delay_ms <= 0) {
+        lane->state = LANE_READY;
+        return;
+    }
+    lane->state = LANE_WAITING;
+    lane->wake_ms = loop_now(loop) + delay_ms;
+    loop_timer_set(loop, &lane->timer, lane->wake_ms, on_timer, lane);
+}
+
+/* ---- encoding ---- */
+
+static size_t bytes_limit(const struct endpoint *e)
+{
+    size_t limit = ENDPOINT_BYTES_MAX;
+    if (e->settings->max_request_bytes && e->settings->max_request_bytes < limit)
+        limit = (size_t)e->settings->max_request_bytes;
+    if (e->learned_bytes && e->learned_bytes < limit)
+        limit = e->learned_bytes;
+    return limit;
+}
+
+static bool encode_range(struct lane *lane, struct err *err)
+{
+    struct endpoint *e = lane->endpoint;
+    const struct work_range *r = work_current(&lane->work);
+    struct transcode_range range = {r->from, r->to, e->settings->max_samples_per_send, bytes_limit(e)};
+    bool suspect = r->suspect;
+    if (!transcoder_open(e->transcoder, lane->work.block, err))
+        return false;
+    if (!transcoder_encode(e->transcoder, &range, &e->raw, lane->work.shares, &lane->present, err))
+        return false;
+    if (lane->present.to < range.to)
+        work_cut(&lane->work, lane->present.to, suspect);
+    if (lane->present.series == 0)
+        return true;
+    if (!transcode_snappy(buf_str(&e->raw), &lane->body))
+        return err_set(err, "cannot compress a request of %zu bytes", e->raw.n);
+    return true;
+}
+
+bool lane_encode(struct lane *lane)
+{
+    struct endpoint *e = lane->endpoint;
+    if (lane->encoded)
+        return true;
+    struct err err = {0};
+    if (!encode_range(lane, &err)) {
+        log_error("remote", "endpoint %s: block %llu cannot be read, what is left of it is lost: %s", e->name,
+                  (unsigned long long)lane->work.block->seq, err.msg);
+        work_abandon(&lane->work);
+        return false;
+    }
+    if (e->settings->send_metadata) {
+        size_t n;
+        const struct transcode_meta *metas = transcoder_metas(e->transcoder, &n);
+        metadata_note(e->metadata, metas, n, loop_now(e->loop), e->settings->metadata_interval_ms);
+    }
+    lane->raw_bytes = e->raw.n;
+    if (e->raw.cap > RAW_KEEP)
+        buf_trim(&e->raw, RAW_KEEP);
+    lane->encoded = true;
+    lane->attempt = 0;
+    return true;
+}
+
+/* ---- one request ---- */
+
+static void on_header(void *ctx, struct str name, struct str value)
+{
+    struct lane *lane = ctx;
+    if (str_eq(name, STR("retry-after")))
+        lane->retry_after_ms = policy_retry_after(value, clock_wall_ms());
+}
+
+/* The first bytes are kept for the log; the rest is read so that the connection can be used again. */
+static bool on_body(void *ctx, long status, const void *p, size_t n)
+{
+    struct lane *lane = ctx;
+    if (status >= 300) {
+        size_t room = ENDPOINT_WORDS_MAX - lane->words.n;
+        buf_add(&lane->words, p, n < room ? n : room);
+    }
+    return true;
+}
+
+/* The call is over, with or without an answer. */
+static void call_ended(struct lane *lane)
+{
+    loop_timer_clear(lane->endpoint->loop, &lane->slow);
+    lane->call = NULL;
+    config_unref(lane->config);
+    lane->config = NULL;
+    lane->state = LANE_READY;
+}
+
+static void on_done(void *ctx, const struct http_result *result)
+{
+    struct lane *lane = ctx;
+    struct endpoint *e = lane->endpoint;
+    lane_answered(lane, result);
+    /* Only now: the result may speak of things that live as long as the call's configuration. */
+    enum lane_state next = lane->state;
+    call_ended(lane);
+    lane->state = next;
+    endpoint_pump(e);
+}
+
+/* A receiver that hangs is a failing one: what comes meanwhile should be safe on disk. */
+static void on_slow(void *ctx)
+{
+    struct lane *lane = ctx;
+    lane->failing = true;
+    endpoint_update(lane->endpoint);
+}
+
+static void start(struct lane *lane)
+{
+    struct endpoint *e = lane->endpoint;
+    struct endpoint_headers headers;
+    endpoint_headers_fill(e, &headers, lane->attempt);
+    struct http_request request = {
+        .url = e->settings->url,
+        .method = "POST",
+        .body = buf_str(&lane->body),
+        .headers = headers.v,
+        .options = &e->settings->http,
+        .timeout_ms = e->settings->remote_timeout_ms,
+        .fresh_connection = lane->fresh,
+        .on_header = on_header,
+        .on_body = on_body,
+        .on_done = on_done,
+        .ctx = lane,
+    };
+    buf_clear(&lane->words);
+    lane->retry_after_ms = -1;
+    lane->started_ms = loop_now(e->loop);
+    struct err err = {0};
+    lane->call = http_start(e->http, &request, &err);
+    if (!lane->call) {
+        lane_not_started(lane, err.msg);
+        return;
+    }
+    lane->config = config_ref(e->config);
+    lane->state = LANE_SENDING;
+    loop_timer_set(e->loop, &lane->slow, lane->started_ms + ENDPOINT_SLOW_MS, on_slow, lane);
+    pthread_mutex_lock(&e->lock);
+    e->status.requests++;
+    e->status.retries += lane->attempt > 0;
+    e->status.request_bytes += lane->raw_bytes;
+    e->status.wire_bytes += lane->body.n;
+    pthread_mutex_unlock(&e->lock);
+    lane->attempt++;
+}
+
+void lane_cancel(struct lane *lane)
+{
+    loop_timer_clear(lane->endpoint->loop, &lane->timer);
+    if (!lane->call)
+        return;
+    http_cancel(lane->endpoint->http, lane->call);
+    call_ended(lane);
+}
+
+/* True when this lane must leave the try to another one, or wait as the receiver asked. */
+static bool must_wait(struct lane *lane)
+{
+    struct endpoint *e = lane->endpoint;
+    if (e->hold != HOLD_NONE && e->prober && e->prober != lane) {
+        lane->state = LANE_PARKED;
+        return true;
+    }
+    if (e->hold != HOLD_NONE)
+        e->prober = lane;
+    int64_t left = e->not_before_ms - loop_now(e->loop);
+    if (left <= 0)
+        return false;
+    lane_wait(lane, left);
+    return true;
+}
+
+void lane_go(struct lane *lane)
+{
+    while (lane->state == LANE_READY) {
+        if (!work_current(&lane->work)) {
+            finish(lane);
+        } else if (must_wait(lane)) {
+            return;
+        } else if (lane_encode(lane)) {
+            if (lane->present.series == 0) {
+                work_resolve(&lane->work, WORK_DELIVERED, 0); /* the rules left nothing of it */
+                lane->encoded = false;
+            } else if (lane->bury) {
+                lane_bury(lane);
+            } else {
+                start(lane);
+            }
+        }
+    }
+}

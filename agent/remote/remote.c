@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* remote: the set of endpoints: matched by name on reload, stopped together, asked for their state. */
+#include "remote.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "endpoint.h"
+
+#define REJECTS_MAX 100
+
+struct remote {
+    struct queue *queue;
+    struct ledger *ledger;
+    char *user_agent;
+    char *dead_dir;
+
+    pthread_mutex_t lock;
+    /* Under lock: changed only by the thread that applies. */
+    struct endpoint **endpoints;
+    size_t endpoints_n, endpoints_cap;
+    struct endpoint **leaving; /* stopped, cursor closed, thread perhaps not yet at its end */
+    size_t leaving_n, leaving_cap;
+    bool stopped;
+    bool aborted;
+
+    pthread_mutex_t rejects_lock;
+    struct remote_reject *rejects[REJECTS_MAX]; /* a ring, allocated as needed */
+    size_t rejects_next;
+};
+
+static void on_reject(void *ctx, const struct remote_reject *reject)
+{
+    struct remote *r = ctx;
+    pthread_mutex_lock(&r->rejects_lock);
+    struct remote_reject **slot = &r->rejects[r->rejects_next];
+    if (!*slot)
+        *slot = xmalloc(sizeof **slot);
+    **slot = *reject;
+    r->rejects_next = (r->rejects_next + 1) % REJECTS_MAX;
+    pthread_mutex_unlock(&r->rejects_lock);
+}
+
+struct remote *remote_new(const struct remote_options *options)
+{
+    struct remote *r = xcalloc(1, sizeof *r);
+    r->queue = options->queue;
+    r->ledger = options->ledger;
+    r->user_agent = xstrdup(options->user_agent ? options->user_agent : "obsagent");
+    r->dead_dir = xstrdup(options->dead_dir);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->rejects_lock, NULL);
+    return r;
+}
+
+/* ---- generations ---- */
+
+static const struct config_remote *find_settings(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->remotes_n; i++) {
+        if (strcmp(config->remotes[i].name, name) == 0)
+            return &config->remotes[i];
+    }
+    return NULL;
+}
+
+static struct endpoint *find_endpoint(const struct remote *r, const char *name)
+{
+    for (size_t i = 0; i < r->endpoints_n; i++) {
+        if (strcmp(endpoint_name(r->endpoints[i]), name) == 0)
+            return r->endpoints[i];
+    }
+    return NULL;
+}
+
+/* Stops those that the new generation does not have. Their threads are joined at the end: that could take as long as a
+   name look-up, closing the cursor does not. */
+static void remove_missing(struct remote *r, const struct config *config)
+{
+    for (size_t i = 0; i < r->endpoints_n;) {
+        struct endpoint *e = r->endpoints[i];
+        if (find_settings(config, endpoint_name(e))) {
+            i++;
+            continue;
+        }
+        endpoint_stop(e, 0);
+        endpoint_wait(e);
+        log_info("remote", "endpoint %s is removed", endpoint_name(e));
+        pthread_mutex_lock(&r->lock);
+        r->endpoints[i] = r->endpoints[--r->endpoints_n];
+        r->leaving = xgrow(r->leaving, &r->leaving_cap, r->leaving_n + 1, sizeof(struct endpoint *));
+        r->leaving[r->leaving_n++] = e;
+        pthread_mutex_unlock(&r->lock);
+    }
+}
+
+static void add_endpoint(struct remote *r, struct config *config, const struct config_remote *settings)
+{
+    struct endpoint_options options = {
+        .queue = r->queue,
+        .ledger = r->ledger,
+        .user_agent = r->user_agent,
+        .dead_dir = r->dead_dir,
+        .on_reject = on_reject,
+        .ctx = r,
+    };
+    struct err err = {0};
+    struct endpoint *e = endpoint_start(&options, config, settings, &err);
+    if (!e) {
+        log_error("remote", "endpoint %s cannot be started: %s", settings->name, err.msg);
+        return;
+    }
+    pthread_mutex_lock(&r->lock);
+    r->endpoints = xgrow(r->endpoints, &r->endpoints_cap, r->endpoints_n + 1, sizeof(struct endpoint *));
+    r->endpoints[r->endpoints_n++] = e;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void remote_apply(struct remote *r, struct config *config)
+{
+    remove_missing(r, config);
+    for (size_t i = 0; i < config->remotes_n; i++) {
+        const struct config_remote *settings = &config->remotes[i];
+        struct endpoint *e = find_endpoint(r, settings->name);
+        if (!e)
+            add_endpoint(r, config, settings);
+        else if (endpoint_hash(e) != endpoint_hash_of(config, settings))
+            endpoint_apply(e, config, settings);
+    }
+}
+
+/* ---- the end ---- */
+
+static void stop_all(struct remote *r, int64_t deadline_ms)
+{
+    pthread_mutex_lock(&r->lock);
+    if (r->aborted)
+        deadline_ms = 0;
+    for (size_t i = 0; i < r->endpoints_n; i++)
+        endpoint_stop(r->endpoints[i], deadline_ms);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void remote_stop(struct remote *r, int64_t deadline_ms)
+{
+    pthread_mutex_lock(&r->lock);
+    bool again = r->stopped;
+    r->stopped = true;
+    pthread_mutex_unlock(&r->lock);
+    stop_all(r, again ? 0 : deadline_ms);
+    for (size_t i = 0; i < r->endpoints_n; i++)
+        endpoint_wait(r->endpoints[i]);
+}
+
+void remote_abort(struct remote *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->aborted = true;
+    pthread_mutex_unlock(&r->lock);
+    stop_all(r, 0);
+}
+
+void remote_free(struct remote *r)
+{
+    if (!r)
+        return;
+    remote_stop(r, 0);
+    for (size_t i = 0; i < r->endpoints_n; i++)
+        endpoint_free(r->endpoints[i]);
+    for (size_t i = 0; i < r->leaving_n; i++)
+        endpoint_free(r->leaving[i]);
+    for (size_t i = 0; i < REJECTS_MAX; i++)
+        free(r->rejects[i]);
+    free(r->endpoints);
+    free(r->leaving);
+    free(r->user_agent);
+    free(r->dead_dir);
+    pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->rejects_lock);
+    free(r);
+}
+
+/* ---- asking ---- */
+
+void remote_each(const struct remote *r, void (*fn)(void *ctx, const struct remote_status *status), void *ctx)
+{
+    struct remote *locked = (struct remote *)r;
+    pthread_mutex_lock(&locked->lock);
+    for (size_t i = 0; i < r->endpoints_n; i++) {
+        struct remote_status status;
+        endpoint_status(r->endpoints[i], &status);
+        fn(ctx, &status);
+    }
+    pthread_mutex_unlock(&locked->lock);
+}
+
+void remote_rejects(const struct remote *r, void (*fn)(void *ctx, const struct remote_reject *reject), void *ctx)
+{
+    struct remote *locked = (struct remote *)r;
+    pthread_mutex_lock(&locked->rejects_lock);
+    for (size_t i = 1; i <= REJECTS_MAX; i++) {
+        const struct remote_reject *reject = r->rejects[(r->rejects_next + REJECTS_MAX - i) % REJECTS_MAX];
+        if (reject)
+            fn(ctx, reject);
+    }
+    pthread_mutex_unlock(&locked->rejects_lock);
+}
