@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_web: pages and JSON from made-up state, and the real server from a client's side. */
+#include "web.h"
+
+#include "agent/web/api.h"
+#include "agent/web/auth.h"
+#include "agent/web/listen.h"
+#include "agent/web/page.h"
+#include "agent/web/route.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define EVIL "<script>alert('1')</script>&\""
+
+/* ---- made-up state ---- */
+
+static struct label discovered[] = {
+    {{"__address__", 11}, {"127.0.0.1:9100", 14}},
+    {{"__meta_x", 8}, {EVIL, sizeof EVIL - 1}},
+};
+static struct label labels[] = {
+    {{"instance", 8}, {"127.0.0.1:9100", 14}},
+    {{"job", 3}, {"node", 4}},
+    {{"zone", 4}, {EVIL, sizeof EVIL - 1}},
+};
+static struct target active = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
+                               .labels = labels, .labels_n = 3, .url = (char[]){"http://127.0.0.1:9100/metrics"},
+                               .interval_ms = 15000, .timeout_ms = 10000};
+static struct target evil = {.refs = 1, .job = {"we b", 4}, .labels = labels, .labels_n = 1,
+                             .url = (char[]){"javascript:alert(1)//" EVIL}, .interval_ms = 90000, .timeout_ms = 500};
+static struct target dropped = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
+                                .dropped = true, .dropped_by = 2};
+
+static struct scrape_status statuses[] = {
+    {.target = &active, .health = SCRAPE_UP, .last_scrape_wall_ms = 1767323045678, .last_duration_s = 0.0123,
+     .last_samples = 1234, .last_post_relabel = 1200},
+    {.target = &evil, .health = SCRAPE_DOWN, .last_error = EVIL},
+    {.target = &dropped},
+};
+static struct view_job jobs[] = {{.job = "node", .up = 1, .dropped = 1}, {.job = "we b", .down = 1}};
+static struct remote_status remotes[] = {
+    {.name = "vm", .url = "http://vm:8428/api/v1/write", .state = REMOTE_HELD_AUTH, .last_error = EVIL,
+     .last_status = 401, .queue = {.buffered_samples = 1234567, .oldest_wall_ms = 1767323040000, .behind = true}},
+};
+static struct remote_reject rejects[] = {
+    {.wall_ms = 1767323040000, .endpoint = "vm", .status = 400, .series = "x{y=\"" EVIL "\"}", .samples = 1,
+     .message = EVIL},
+};
+static struct view_book books[] = {
+    {"scraped", "", "node", "", 5000},
+    {"delivered", "vm", "node", "", 3000},
+    {"lost", "vm", "node", "rejected", 42},
+};
+static struct config config = {.refs = 1, .yaml = (char[]){"global: {}\nsecret: <secret>\n"}};
+
+static const struct web_view view = {
+    .version = "1.2.3", .now_ms = 1767323050000, .ready = true, .config = &config,
+    .totals = {.targets_up = 1, .targets_down = 1, .targets_dropped = 1, .series = 1200},
+    .targets = statuses, .targets_n = 3, .jobs = jobs, .jobs_n = 2, .remotes = remotes, .remotes_n = 1,
+    .rejects = rejects, .rejects_n = 1, .books = books, .books_n = 3,
+    .process = {.rss_bytes = 12 * 1048576.0, .anon_bytes = 3 * 1048576.0, .cpu_seconds = 5, .start_seconds = 1767320000},
+};
+
+static struct buf text;
+
+static void clear(void)
+{
+    buf_free(&text);
+    buf_init(&text, 1 << 24);
+}
+
+static void has(const char *needle)
+{
+    if (!strstr(buf_c(&text), needle))
+        print_error("missing \"%s\" in:\n%s\n", needle, buf_c(&text));
+    assert_non_null(strstr(buf_c(&text), needle));
+}
+
+static void lacks(const char *needle)
+{
+    if (strstr(buf_c(&text), needle))
+        print_error("unexpected \"%s\" in:\n%s\n", needle, buf_c(&text));
+    assert_null(strstr(buf_c(&text), needle));
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    buf_free(&text);
+    return 0;
+}
+
+/* ---- pages ---- */
+
+static void is_safe_page(void)
+{
+    has("<!doctype html>");
+    has("prefers-color-scheme:dark");
+    has("name=\"viewport\"");
+    has("</html>");
+    lacks("<script");
+    lacks("alert('1')");
+}
+
+static void test_overview(void **state)
+{
+    (void)state;
+    clear();
+    page_overview(&text, &view);
+    is_safe_page();
+    has("auth_failing");
+    has("HTTP 401");
+    has("&lt;script&gt;");
+    has("1,234,567");
+    has("oldest 10.0 s ago");
+    has("3,000");
+    has("12.0 MiB");
+    has("/targets?job=we%20b");
+    has("1 of 1 up");
+}
+
+static void targets(const char *job, const char *health, const char *needle)
+{
+    struct page_filter f = {job, health, needle};
+    clear();
+    page_targets(&text, &view, &f);
+    is_safe_page();
+}
+
+static void test_targets(void **state)
+{
+    (void)state;
+    targets("", "", "");
+    has("<a href=\"http://127.0.0.1:9100/metrics\"");
+    has("javascript:alert(1)");
+    lacks("href=\"javascript");
+    has("4.3 s ago");
+    has("12.3 ms");
+    has("1,200");
+    has("of 1,234");
+    has("<i>zone=</i>&lt;script&gt;");
+    has("never");
+    targets("node", "", "");
+    lacks("javascript:");
+    targets("", "down", "");
+    lacks("9100/metrics");
+    has("javascript:");
+    has("<option value=\"down\" selected>");
+    targets("", "", "9100/METRICS");
+    has("9100/metrics\"");
+    lacks("javascript:");
+    targets("", "", EVIL EVIL);
+    has("No target matches");
+    has("value=\"&lt;script");
+}
+
+static void test_other_pages(void **state)
+{
+    (void)state;
+    clear();
+    page_discovery(&text, &view);
+    is_safe_page();
+    has("number 3");
+    has("<i>__address__=</i>");
+    clear();
+    page_queue(&text, &view);
+    is_safe_page();
+    has("disk");
+    has("rejected");
+    has("42");
+    clear();
+    page_rejects(&text, &view);
+    is_safe_page();
+    has(">400<");
+    has("x{y=");
+}
+
+/* ---- the API ---- */
+
+static json_t *data(void)
+{
+    json_error_t error;
+    json_t *root = json_loads(buf_c(&text), 0, &error);
+    if (!root)
+        print_error("%s in %s\n", error.text, buf_c(&text));
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "status")), "success");
+    json_t *d = json_incref(json_object_get(root, "data"));
+    json_decref(root);
+    return d;
+}
+
+static void is_string(json_t *object, const char *key, const char *want)
+{
+    assert_string_equal(json_string_value(json_object_get(object, key)), want);
+}
+
+static void test_api_targets(void **state)
+{
+    (void)state;
+    clear();
+    api_targets(&text, &view, "", "");
+    json_t *d = data();
+    assert_int_equal(json_array_size(json_object_get(d, "activeTargets")), 2);
+    assert_int_equal(json_array_size(json_object_get(d, "droppedTargets")), 1);
+    json_t *counts = json_object_get(d, "droppedTargetCounts");
+    assert_int_equal(json_integer_value(json_object_get(counts, "node")), 1);
+    assert_int_equal(json_integer_value(json_object_get(counts, "we b")), 0);
+    json_t *t = json_array_get(json_object_get(d, "activeTargets"), 0);
+    is_string(t, "scrapePool", "node");
+    is_string(t, "scrapeUrl", "http://127.0.0.1:9100/metrics");
+    is_string(t, "lastError", "");
+    is_string(t, "lastScrape", "2026-01-02T03:04:05.678Z");
+    is_string(t, "health", "up");
+    is_string(t, "scrapeInterval", "15s");
+    is_string(t, "scrapeTimeout", "10s");
+    assert_true(json_real_value(json_object_get(t, "lastScrapeDuration")) == 0.0123);
+    is_string(json_object_get(t, "labels"), "zone", EVIL);
+    is_string(json_object_get(t, "discoveredLabels"), "__address__", "127.0.0.1:9100");
+    char host[256] = "", url[320];
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    snprintf(url, sizeof url, "http://%s:9100/metrics", host);
+    is_string(t, "globalUrl", url);
+    t = json_array_get(json_object_get(d, "activeTargets"), 1);
+    is_string(t, "health", "down");
+    is_string(t, "lastScrape", "0001-01-01T00:00:00Z");
+    is_string(t, "scrapeInterval", "1m30s");
+    t = json_array_get(json_object_get(d, "droppedTargets"), 0);
+    is_string(t, "scrapePool", "node");
+    assert_null(json_object_get(t, "labels"));
+    json_decref(d);
+}
+
+static void api_sizes(const char *state, const char *pool, size_t active_n, size_t dropped_n, bool counts)
+{
+    clear();
+    api_targets(&text, &view, state, pool);
+    json_t *d = data();
+    assert_int_equal(json_array_size(json_object_get(d, "activeTargets")), active_n);
+    assert_true(json_is_array(json_object_get(d, "activeTargets")));
+    assert_int_equal(json_array_size(json_object_get(d, "droppedTargets")), dropped_n);
+    assert_true(json_is_array(json_object_get(d, "droppedTargets")));
+    assert_int_equal(json_is_object(json_object_get(d, "droppedTargetCounts")), counts);
+    json_decref(d);
+}
+
+static void test_api_filters(void **state)
+{
+    (void)state;
+    api_sizes("any", "", 2, 1, true);
+    api_sizes("active", "", 2, 0, false);
+    api_sizes("ACTIVE", "node", 1, 0, false);
+    api_sizes("dropped", "", 0, 1, true);
+    api_sizes("dropped", "we b", 0, 0, true);
+    api_sizes("nonsense", "", 0, 0, false);
+}
+
+static void test_api_others(void **state)
+{
+    (void)state;
+    clear();
+    api_config(&text, &view);
+    json_t *d = data();
+    is_string(d, "yaml", "global: {}\nsecret: <secret>\n");
+    json_decref(d);
+    clear();
+    api_buildinfo(&text, &view);
+    d = data();
+    is_string(d, "version", "1.2.3");
+    json_decref(d);
+    clear();
+    api_scrape_pools(&text, &view);
+    d = data();
+    assert_int_equal(json_array_size(json_object_get(d, "scrapePools")), 2);
+    json_decref(d);
+    clear();
+    api_runtimeinfo(&text, &view);
+    d = data();
+    is_string(d, "serverTime", "2026-01-02T03:04:10.000Z");
+    json_decref(d);
+    clear();
+    api_error(&text, "execution", "no \"way\"");
+    has("{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"no \\\"way\\\"\"}");
+}
+
+/* ---- addresses and the web configuration ---- */
+
+static void test_listen(void **state)
+{
+    (void)state;
+    static const char *const good[] = {":0", "127.0.0.1:0", "localhost:0", "0.0.0.0:0"};
+    static const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", ":x", "::1:80",
+                                      "no.such.host.invalid:0", "192.0.2.1:0"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct listen_socket s;
+        struct err err = {0};
+        if (!listen_open(good[i], &s, &err))
+            fail_msg("%s: %s", good[i], err.msg);
+        assert_true(s.port > 0);
+        close(s.fd);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct listen_socket s;
+        struct err err = {0};
+        assert_false(listen_open(bad[i], &s, &err));
+        assert_true(err_is(&err));
+    }
+}
+
+/* hunter2 */
+#define HASH "$2y$04$WUHhXETkX0fnYkrqZU3ta./GQOcdKSUIZHIJmPd3.NhbCPNuEerhe"
+
+static char dir[] = "/tmp/test_web_XXXXXX";
+
+static char *write_file(const char *name, const char *content)
+{
+    char *path = file_join(dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(content, f);
+    fclose(f);
+    return path;
+}
+
+static void bad_web_config(const char *content, const char *why)
+{
+    struct err err = {0};
+    char *path = write_file("bad.yml", content);
+    struct web_config *c = web_config_load(path, &err);
+    assert_null(c);
+    if (!strstr(err.msg, why))
+        print_error("\"%s\" is not in \"%s\"\n", why, err.msg);
+    assert_non_null(strstr(err.msg, why));
+    assert_non_null(strstr(err.msg, "bad.yml:"));
+    free(path);
+}
+
+static void test_web_config(void **state)
+{
+    (void)state;
+    bad_web_config("basic_auth_user: {}\n", ":1:1: unknown field \"basic_auth_user\"");
+    bad_web_config("basic_auth_users:\n  bob: plain\n", ":2:3: the password of user \"bob\" is not a bcrypt hash");
+    bad_web_config("tls_server_config:\n  cert_file: nowhere.pem\n  key_file: bad.yml\n", "nowhere.pem");
+    bad_web_config("tls_server_config:\n  cert_file: bad.yml\n", "needs cert_file and key_file");
+    bad_web_config("tls_server_config:\n  client_ca_file: x\n", "client_ca_file is not supported");
+    bad_web_config("tls_server_config:\n  min_version: TLS99\n", "unknown TLS version: TLS99");
+    bad_web_config("http_server_config:\n  headers:\n    X-A: \"b\\nc\"\n", "can not be configured");
+    bad_web_config("bearer_token_file: /nonexistent/token\n", "/nonexistent/token");
+    bad_web_config("a: [\n", "");
+    struct err err = {0};
+    char *path = write_file("empty.yml", "");
+    struct auth *a = auth_new(path, &err);
+    assert_non_null(a);
+    assert_int_equal(auth_check(a, NULL), AUTH_OK);
+    auth_free(a);
+    free(path);
+}
+
+static char *basic(const char *pair)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = strlen(pair), k = 0;
+    char *out = xcalloc(1, n * 2 + 16);
+    k = (size_t)snprintf(out, 8, "Basic ");
+    for (size_t i = 0; i < n; i += 3) {
+        unsigned v = (unsigned)(unsigned char)pair[i] << 16;
+        v |= i + 1 < n ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0;
+        v |= i + 2 < n ? (unsigned)(unsigned char)pair[i + 2] : 0;
+        out[k++] = digits[v >> 18];
+        out[k++] = digits[v >> 12 & 63];
+        out[k++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
+        out[k++] = i + 2 < n ? digits[v & 63] : '=';
+    }
+    return out;
+}
+
+static void auth_is(struct auth *a, const char *pair, enum auth_result want)
+{
+    char *header = basic(pair);
+    assert_int_equal(auth_check(a, header), want);
+    free(header);
+}
+
+static void test_auth(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char *token = write_file("token", "s3cret\n");
+    char *path = write_file("web.yml", "basic_auth_users:\n  bob: " HASH "\nbearer_token_file: token\n");
+    struct auth *a = auth_new(path, &err);
+    if (!a)
+        fail_msg("%s", err.msg);
+    auth_is(a, "bob:hunter2", AUTH_OK);
+    for (int i = 0; i < 50; i++)
+        auth_is(a, "bob:hunter2", AUTH_OK); /* remembered: not limited */
+    assert_int_equal(auth_check(a, NULL), AUTH_NEEDED);
+    assert_int_equal(auth_check(a, "Bearer s3cret"), AUTH_OK);
+    assert_int_equal(auth_check(a, "bearer s3cret"), AUTH_OK);
+    assert_int_equal(auth_check(a, "Bearer s3cre"), AUTH_NEEDED);
+    assert_int_equal(auth_check(a, "Bearer "), AUTH_NEEDED);
+    assert_int_equal(auth_check(a, "Basic !!!!"), AUTH_NEEDED);
+    assert_int_equal(auth_check(a, "Basic"), AUTH_NEEDED);
+    assert_int_equal(auth_check(a, ""), AUTH_NEEDED);
+    free(write_file("token", "other\n\n"));
+    assert_int_equal(auth_check(a, "Bearer other"), AUTH_OK);
+    auth_free(a);
+    a = auth_new(path, &err);
+    assert_non_null(a);
+    auth_is(a, "bob:wrong", AUTH_NEEDED);
+    auth_is(a, "bob", AUTH_NEEDED);
+    auth_is(a, "bob:", AUTH_NEEDED);
+    auth_is(a, "eve:hunter2", AUTH_NEEDED);
+    bool limited = false;
+    for (int i = 0; i < 20 && !limited; i++) {
+        char *header = basic("bob:guess");
+        limited = auth_check(a, header) == AUTH_BUSY;
+        free(header);
+    }
+    assert_true(limited);
+    auth_free(a);
+    free(path);
+    free(token);
+}
+
+/* ---- the server ---- */
+
+struct answer {
+    long status;
+    struct buf body, headers;
+};
+
+static size_t take(char *p, size_t size, size_t n, void *ctx)
+{
+    buf_add(ctx, p, size * n);
+    return size * n;
+}
+
+static const char *scheme = "http";
+
+static struct answer ask(struct web *w, const char *method, const char *path, const char *userpwd)
+{
+    struct answer a = {0};
+    char url[256];
+    CURL *curl = curl_easy_init();
+    buf_init(&a.body, 1 << 24);
+    buf_init(&a.headers, 1 << 16);
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", scheme, web_port(w), path);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 20L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &a.body);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &a.headers);
+    if (strcmp(method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (strcmp(method, "POST") == 0)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "x=y");
+    else
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    if (userpwd)
+        curl_easy_setopt(curl, CURLOPT_USERPWD, userpwd);
+    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &a.status);
+    curl_easy_cleanup(curl);
+    return a;
+}
+
+static void answers(struct web *w, const char *method, const char *path, long status, const char *needle)
+{
+    struct answer a = ask(w, method, path, NULL);
+    if (a.status != status || !strstr(buf_c(&a.body), needle))
+        print_error("%s %s: %ld %s\n", method, path, a.status, buf_c(&a.body));
+    assert_int_equal(a.status, status);
+    assert_non_null(strstr(buf_c(&a.body), needle));
+    buf_free(&a.body);
+    buf_free(&a.headers);
+}
+
+static bool reload_good;
+
+static bool fake_reload(void *ctx, struct err *err)
+{
+    (void)ctx;
+    return reload_good || err_set(err, "f.yml:1:1: bad");
+}
+
+static struct web *start(bool lifecycle, const char *web_config)
+{
+    struct err err = {0};
+    struct web_options options = {
+        .listen_address = "127.0.0.1:0",
+        .web_config_file = web_config,
+        .enable_lifecycle = lifecycle,
+        .sources = {.version = "1.2.3", .reload = fake_reload},
+    };
+    struct web *w = web_start(&options, &err);
+    if (!w)
+        fail_msg("%s", err.msg);
+    return w;
+}
+
+static void test_routes(void **state)
+{
+    (void)state;
+    struct web *w = start(true, NULL);
+    answers(w, "GET", "/", 200, "<h1>Overview</h1>");
+    answers(w, "GET", "/targets?job=a%26b&health=up", 200, "<h1>Targets</h1>");
+    answers(w, "GET", "/service-discovery", 200, "<h1>Service discovery</h1>");
+    answers(w, "GET", "/queue", 200, "<h1>Buffer</h1>");
+    answers(w, "GET", "/rejects", 200, "Nothing was rejected.");
+    answers(w, "GET", "/config", 200, "");
+    answers(w, "GET", "/-/healthy", 200, "obsagent is healthy.\n");
+    answers(w, "GET", "/-/ready", 200, "obsagent is ready.\n");
+    answers(w, "GET", "/api/v1/targets", 200, "{\"status\":\"success\",\"data\":{\"activeTargets\":[],");
+    answers(w, "GET", "/api/v1/status/config", 200, "\"yaml\"");
+    answers(w, "GET", "/api/v1/status/buildinfo", 200, "\"version\":\"1.2.3\"");
+    answers(w, "GET", "/api/v1/status/runtimeinfo", 200, "startTime");
+    answers(w, "GET", "/api/v1/scrape_pools", 200, "{\"scrapePools\":[]}");
+    answers(w, "GET", "/api/v1/query?query=up", 422, "\"errorType\":\"execution\",\"error\":\"unavailable with an agent\"");
+    answers(w, "POST", "/api/v1/query", 422, "unavailable with an agent");
+    answers(w, "GET", "/api/v1/label/job/values", 422, "unavailable");
+    answers(w, "GET", "/api/v1/nonsense", 404, "not_found");
+    answers(w, "GET", "/nonsense", 404, "404 page not found");
+    answers(w, "GET", "/targets/", 404, "");
+    answers(w, "POST", "/targets", 405, "");
+    answers(w, "DELETE", "/metrics", 405, "");
+    answers(w, "GET", "/-/reload", 405, "Only POST or PUT requests allowed\n");
+    reload_good = true;
+    answers(w, "POST", "/-/reload", 200, "");
+    answers(w, "PUT", "/-/reload", 200, "");
+    reload_good = false;
+    answers(w, "POST", "/-/reload", 500, "failed to reload config: f.yml:1:1: bad\n");
+    answers(w, "GET", "/metrics", 200, "obsagent_http_requests_total{path=\"/-/reload\",status=\"500\"} 1\n");
+    answers(w, "GET", "/metrics", 200, "obsagent_http_requests_total{path=\"other\",status=\"404\"} 3\n");
+    answers(w, "GET", "/metrics", 200, "process_resident_memory_bytes ");
+    web_stop(w);
+}
+
+static void test_lifecycle_disabled(void **state)
+{
+    (void)state;
+    struct web *w = start(false, NULL);
+    answers(w, "POST", "/-/reload", 403, "Lifecycle API is not enabled.");
+    answers(w, "GET", "/-/reload", 405, "Only POST or PUT requests allowed");
+    web_stop(w);
+}
+
+static void header_is(const struct answer *a, const char *line)
+{
+    if (!strstr(a->headers.p, line))
+        print_error("\"%s\" is not in\n%s\n", line, a->headers.p);
+    assert_non_null(strstr(a->headers.p, line));
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    struct web *w = start(false, NULL);
+    struct answer a = ask(w, "HEAD", "/metrics", NULL);
+    (void)buf_c(&a.headers);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(a.body.n, 0);
+    header_is(&a, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+    header_is(&a, "Cache-Control: no-store\r\n");
+    header_is(&a, "X-Content-Type-Options: nosniff\r\n");
+    header_is(&a, "Content-Security-Policy: default-src 'none'");
+    assert_null(strstr(a.headers.p, "Content-Length: 0\r"));
+    buf_free(&a.body);
+    buf_free(&a.headers);
+    web_stop(w);
+}
+
+static void test_server_auth(void **state)
+{
+    (void)state;
+    char *path = write_file("web.yml", "basic_auth_users:\n  bob: " HASH "\nhttp_server_config:\n"
+                                       "  headers:\n    X-Frame-Options: SAMEORIGIN\n");
+    struct web *w = start(false, path);
+    struct answer a = ask(w, "GET", "/-/healthy", NULL);
+    (void)buf_c(&a.headers);
+    assert_int_equal(a.status, 401);
+    header_is(&a, "WWW-Authenticate: Basic realm=\"obsagent\"");
+    header_is(&a, "X-Frame-Options: SAMEORIGIN\r\n");
+    assert_null(strstr(a.headers.p, "DENY"));
+    buf_free(&a.body);
+    buf_free(&a.headers);
+    a = ask(w, "GET", "/-/healthy", "bob:hunter2");
+    assert_int_equal(a.status, 200);
+    buf_free(&a.body);
+    buf_free(&a.headers);
+    web_stop(w);
+    free(path);
+}
+
+/* A key and a certificate for 127.0.0.1 signed by itself, as server.key and server.crt. */
+static void make_certificate(void)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    X509_set_issuer_name(x, X509_get_subject_name(x));
+    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+    char *path = write_file("server.key", "");
+    FILE *f = fopen(path, "w");
+    assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(f);
+    free(path);
+    path = write_file("server.crt", "");
+    f = fopen(path, "w");
+    assert_int_equal(PEM_write_X509(f, x), 1);
+    fclose(f);
+    free(path);
+    X509_free(x);
+    EVP_PKEY_free(key);
+}
+
+static void test_tls(void **state)
+{
+    (void)state;
+    make_certificate();
+    char *path = write_file("tls.yml", "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+                                       "  min_version: TLS13\n");
+    struct web *w = start(false, path);
+    scheme = "https";
+    answers(w, "GET", "/-/healthy", 200, "obsagent is healthy.\n");
+    scheme = "http";
+    web_stop(w);
+    free(path);
+    free(write_file("server.key", "no key"));
+    path = write_file("tls.yml", "tls_server_config: {cert_file: server.crt, key_file: server.key}\n");
+    struct err err = {0};
+    struct web_options options = {.listen_address = "127.0.0.1:0", .web_config_file = path};
+    assert_null(web_start(&options, &err));
+    assert_non_null(strstr(err.msg, "cannot start the HTTP server: "));
+    free(path);
+}
+
+static void test_address_taken(void **state)
+{
+    (void)state;
+    struct web *w = start(false, NULL);
+    char address[32];
+    struct err err = {0};
+    snprintf(address, sizeof address, "127.0.0.1:%u", web_port(w));
+    struct web_options options = {.listen_address = address};
+    assert_null(web_start(&options, &err));
+    assert_non_null(strstr(err.msg, "Address already in use"));
+    web_stop(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_overview, teardown),
+        cmocka_unit_test_teardown(test_targets, teardown),
+        cmocka_unit_test_teardown(test_other_pages, teardown),
+        cmocka_unit_test_teardown(test_api_targets, teardown),
+        cmocka_unit_test_teardown(test_api_filters, teardown),
+        cmocka_unit_test_teardown(test_api_others, teardown),
+        cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_web_config),
+        cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_lifecycle_disabled),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_server_auth),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_address_taken),
+    };
+    if (!mkdtemp(dir))
+        return 1;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    curl_global_cleanup();
+    static const char *const files[] = {"bad.yml", "empty.yml", "token", "web.yml", "tls.yml", "server.key",
+                                        "server.crt"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char *path = file_join(dir, files[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+    return failed;
+}
