@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rule: one compiled relabel rule, shared by the files of this room. */
+#ifndef OBSAGENT_RELABEL_RULE_H
+#define OBSAGENT_RELABEL_RULE_H
+
+#include "graphite.h"
+#include "regex.h"
+#include "relabel.h"
+#include "selector.h"
+
+enum relabel_action {
+    ACTION_REPLACE, ACTION_KEEP, ACTION_DROP, ACTION_KEEPEQUAL, ACTION_DROPEQUAL, ACTION_HASHMOD, ACTION_LABELMAP,
+    ACTION_LABELDROP, ACTION_LABELKEEP, ACTION_LOWERCASE, ACTION_UPPERCASE,
+    /* vmagent's */
+    ACTION_REPLACE_ALL, ACTION_LABELMAP_ALL, ACTION_KEEP_METRICS, ACTION_DROP_METRICS, ACTION_KEEP_IF_EQUAL,
+    ACTION_DROP_IF_EQUAL, ACTION_KEEP_IF_CONTAINS, ACTION_DROP_IF_CONTAINS, ACTION_GRAPHITE,
+    ACTIONS_N
+};
+
+/* Immutable; strings are owned copies. Counted, because lists share rules (relabel_concat). */
+struct rule {
+    int refs;
+    unsigned given;
+    enum relabel_action action;
+    struct str *source_labels;
+    size_t source_labels_n;
+    struct str separator;
+    struct str target_label;
+    struct str regex_text;
+    struct regex *re;
+    uint64_t modulus;
+    struct str replacement;
+    struct selector **ifs;
+    struct str *ifs_text;
+    size_t ifs_n;
+    struct str match;
+    struct graphite *graphite;
+    struct label *labels;
+    size_t labels_n;
+    int line;
+    /* Known at compile time, so that applying does not look again. */
+    bool default_regex;        /* (.*): matches everything, $1 is the whole */
+    bool target_refers;        /* target_label has a '$' */
+    bool replacement_refers;   /* replacement has a '$' */
+    bool replacement_is_whole; /* $1 or ${1} */
+    bool replacement_labels;   /* replacement has a {{ */
+    size_t groups;             /* groups a match must carry */
+};
+
+struct relabel_rules {
+    struct rule **v;
+    size_t n;
+};
+
+const char *rule_action_name(enum relabel_action action);
+/* NULL with err and *field set. */
+struct rule *rule_new(const struct relabel_source *src, struct err *err, enum relabel_field *field) MUSTCHECK;
+struct rule *rule_ref(struct rule *r);
+void rule_unref(struct rule *r);
+/* False when the rule drops the set. */
+bool rule_apply(const struct rule *r, struct labels *l) MUSTCHECK;
+/* One line: action=... and the fields that matter. */
+void rule_format(const struct rule *r, struct buf *out);
+
+#endif
