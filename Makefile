@@ -5,6 +5,8 @@ V ?= @
 
 B := build/$(VARIANT)
 
+# Sanitizer builds see through fewer functions, so these two warn about what cannot be there.
+QUIET := -Wno-format-truncation -Wno-maybe-uninitialized
 ifeq ($(VARIANT),asan)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := -O1
@@ -35,7 +37,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) $(ISAL) 2>/dev/null) -lsnappy -lcr
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wwrite-strings -Wformat=2 -Wvla -Werror
 CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE $(PKG_CFLAGS) $(if $(ISAL),-DHAVE_ISAL)
-CFLAGS := -std=c11 $(OPT) -g $(WARN) -Wstrict-prototypes -Wmissing-prototypes $(SAN)
+CFLAGS := -std=c11 $(OPT) -g $(WARN) -Wstrict-prototypes -Wmissing-prototypes $(SAN) $(if $(filter asan tsan,$(VARIANT)),$(QUIET))
 CXXFLAGS := -std=c++17 $(OPT) -g -Wall -Wextra -Wshadow -Werror $(SAN)
 
 SRCS := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c scrape/*.c scrape/*/*.c relabel/*.c))

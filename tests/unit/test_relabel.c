@@ -151,7 +151,7 @@ static void test_prometheus_actions(void **state)
         {"source=a,b  separator=  target=d", "{a=\"1\",b=\"2\"}", "{a=\"1\",b=\"2\",d=\"12\"}"},
         {"source=a  regex=x.y  target=d  replacement=dot", "{a=\"x\\ny\"}", "{a=\"x\\ny\",d=\"dot\"}"},
         {"source=a  regex=x  target=d  replacement=anchored", "{a=\"xx\"}", "{a=\"xx\"}"},
-        {"source=__name__  regex=(.*)_sum  target=__name__  replacement=$1_total", "r_sum{a=\"1\"}", "r_total{a=\"1\"}"},
+        {"source=__name__  regex=(.*)_sum  target=__name__  replacement=${1}_total", "r_sum{a=\"1\"}", "r_total{a=\"1\"}"},
         {"source=a  target=\xc3\xa9t\xc3\xa9", "{a=\"x\"}", "{a=\"x\",\"\xc3\xa9t\xc3\xa9\"=\"x\"}"},
         /* keep, drop */
         {"action=keep  source=a  regex=foo|bar", "{a=\"foo\"}", "{a=\"foo\"}"},
