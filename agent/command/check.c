@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check: validates configuration as `run` would load it, and further: that credential and TLS files exist, and what
-   file_sd files hold. Every problem is one line on stderr; a good file is one line on stdout. */
+/* check: validates configuration as `run` would load it, and further: that credential and TLS files exist,
+   and what file_sd files hold. Every problem is one line on stderr; a good file is one line on stdout. */
 #include "command.h"
 
 #include "base/buf.h"
@@ -55,8 +55,9 @@ static bool check_one(const char *path)
     bool good = config && check_discovery(path, config, &errors);
     fputs(buf_c(&errors), stderr);
     if (good)
-        printf("%s: ok, %zu %s, %zu remote_write %s\n", path, config->jobs_n, config->jobs_n == 1 ? "job" : "jobs",
-               config->remotes_n, config->remotes_n == 1 ? "endpoint" : "endpoints");
+        printf("%s: ok, %zu %s, %zu remote_write %s\n", path, config->jobs_n,
+               config->jobs_n == 1 ? "job" : "jobs", config->remotes_n,
+               config->remotes_n == 1 ? "endpoint" : "endpoints");
     config_unref(config);
     buf_free(&errors);
     return good;
@@ -66,8 +67,8 @@ int command_check(int argc, char **argv)
 {
     static const struct flag_command command = {
         .synopsis = "obsagent check FILE...",
-        .text = "Loads and validates configuration files as `run` would, credential and TLS files and file_sd\n"
-                "files included. Prints every problem as FILE:LINE:COL: message; exits 1 when there is any.\n"
+        .text = "Loads and validates configuration files as `run` would, with credential, TLS and file_sd\n"
+                "files. Prints every problem as FILE:LINE:COL: message; exits 1 when there is any.\n"
                 "`obsagent help config` lists all fields.",
     };
     int files = 0;

@@ -16,7 +16,7 @@ static void line_start(struct dump *d)
     d->dash = false;
 }
 
-/* Whether s reads as the same text without quotes: a name, a path or an address that is no number or boolean. */
+/* Whether s reads as the same text without quotes: a name, a path or an address, no number or boolean. */
 static bool is_bare(struct str s)
 {
     static const char odd[] = "_./-:";

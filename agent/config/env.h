@@ -23,13 +23,13 @@ struct env_text {
 };
 
 /* Replaces each %{NAME} whose variable exists; others stay as they are. The replacement is textual and comes
-   before YAML is read, so a variable may hold a number, a list or a whole section. False when the result would
-   be longer than max bytes. */
+   before YAML is read, so a variable may hold a number, a list or a whole section. False when the result
+   would be longer than max bytes. */
 bool env_expand(struct arena *arena, struct str source, size_t max, struct env_text *out);
 /* The line and column (from 1) in the source of the character `index` of the text. cuts_n must not be 0. */
 void env_place(const struct env_text *t, size_t index, int *line, int *col);
-/* $NAME, ${NAME} and $$, with Go's os.Expand reading of them; an undefined variable is empty, with a warning in
-   the log that names the label. */
+/* $NAME, ${NAME} and $$, with Go's os.Expand reading of them; an undefined variable is empty, with a warning
+   in the log that names the label. */
 struct str env_expand_dollar(struct arena *arena, struct str value, struct str label);
 
 #endif

@@ -54,8 +54,8 @@ static bool hash_on_disk(const char *path, uint64_t *h)
     if (good)
         *h = hash_file(*h, path, buf_str(&text));
     else
-        log_throttled(hash_bytes(path, strlen(path)), LOG_WARN, "config", "cannot tell whether it changed: %s",
-                      err.msg);
+        log_throttled(hash_bytes(path, strlen(path)), LOG_WARN, "config",
+                      "cannot tell whether it changed: %s", err.msg);
     buf_free(&text);
     return good;
 }

@@ -97,8 +97,10 @@ static const struct field global_fields[] = {
     {"body_size_limit", FIELD_SIZE, AT(body_size_limit), .help = "default of the jobs; none"},
     {"sample_limit", FIELD_COUNT, AT(sample_limit), .help = "default of the jobs; none"},
     {"label_limit", FIELD_COUNT, AT(label_limit), .help = "default of the jobs; none"},
-    {"label_name_length_limit", FIELD_COUNT, AT(label_name_length_limit), .help = "default of the jobs; none"},
-    {"label_value_length_limit", FIELD_COUNT, AT(label_value_length_limit), .help = "default of the jobs; none"},
+    {"label_name_length_limit", FIELD_COUNT, AT(label_name_length_limit),
+     .help = "default of the jobs; none"},
+    {"label_value_length_limit", FIELD_COUNT, AT(label_value_length_limit),
+     .help = "default of the jobs; none"},
     {"extra_scrape_metrics", FIELD_BOOL, AT(extra_scrape_metrics), .standard = "false",
      .help = "default of the jobs"},
     {"relabel_configs", FIELD_OWN, AT(relabel), .load = load_global_relabel, .section = &section_relabel,
@@ -153,7 +155,8 @@ static void load_includes(struct load *l, const struct node *value, void *to)
         if (path.n == 0 || str_find_char(tail, '/') < tail.n) {
             problem_add(&l->problems, item->at, "invalid scrape config file path \"%.*s\"", STR_ARG(path));
         } else if (str_starts(path, STR("http://")) || str_starts(path, STR("https://"))) {
-            problem_add(&l->problems, item->at, "scrape_config_files: reading over HTTP is not supported yet");
+            problem_add(&l->problems, item->at,
+                        "scrape_config_files: reading over HTTP is not supported yet");
         } else {
             l->includes = xgrow(l->includes, &l->includes_cap, l->includes_n + 1, sizeof *l->includes);
             l->includes[l->includes_n++] = item;
@@ -168,7 +171,8 @@ static const struct field document_fields[] = {
      .help = "what to scrape"},
     {"scrape_config_files", FIELD_OWN, .load = load_includes,
      .help = "files with further scrape_configs; * may stand in the last part of a path"},
-    {"remote_write", FIELD_OWN, .load = load_remote_writes, .section = &section_remote, .help = "where to send"},
+    {"remote_write", FIELD_OWN, .load = load_remote_writes, .section = &section_remote,
+     .help = "where to send"},
     {"alerting", FIELD_OWN, FIELD_NEVER, .help = "it evaluates no rules and sends no alerts"},
     {"rule_files", FIELD_OWN, FIELD_NEVER, .help = "it evaluates no rules"},
     {"remote_read", FIELD_OWN, FIELD_NEVER, .help = "it answers no queries"},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_fields: the HTTP client options that scraping and remote write share: authorization, TLS, headers, proxy.
-   Rules and messages: prometheus/common config/http_config.go, config/headers.go. */
+/* http_fields: the HTTP client options that scraping and remote write share: authorization, TLS, headers,
+   proxy. Rules and messages: prometheus/common config/http_config.go, config/headers.go. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,11 @@ static const struct field authorization_fields[] = {
     {"credentials_ref", FIELD_TEXT, FIELD_LATER, .help = "a name in a secret manager"},
 };
 
+static bool is_named(struct str name, const char *lower)
+{
+    return name.n == strlen(lower) && strncasecmp(name.p, lower, name.n) == 0;
+}
+
 static void check_authorization(struct load *l, const struct node *node, void *to)
 {
     (void)to;
@@ -29,7 +34,7 @@ static void check_authorization(struct load *l, const struct node *node, void *t
                     "at most one of authorization credentials & credentials_file must be configured");
     const struct node *type = node_get(node, "type");
     struct str word = type && type->kind == NODE_SCALAR ? str_trim(type->text) : STR_NULL;
-    if (word.n == 5 && strncasecmp(word.p, "basic", 5) == 0)
+    if (is_named(word, "basic"))
         problem_add(p, type->at, "authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
 }
 
@@ -82,14 +87,17 @@ static const struct field tls_fields[] = {
     {"server_name", FIELD_TEXT, AT(tls_server_name), .help = "the name the server's certificate must hold"},
     {"insecure_skip_verify", FIELD_BOOL, AT(tls_insecure_skip_verify),
      .help = "accept any certificate of the server"},
-    {"min_version", FIELD_ENUM, AT(tls_min_version), .words = TLS_VERSIONS, .help = "the oldest TLS to speak"},
-    {"max_version", FIELD_ENUM, AT(tls_max_version), .words = TLS_VERSIONS, .help = "the newest TLS to speak"},
+    {"min_version", FIELD_ENUM, AT(tls_min_version), .words = TLS_VERSIONS,
+     .help = "the oldest TLS to speak"},
+    {"max_version", FIELD_ENUM, AT(tls_max_version), .words = TLS_VERSIONS,
+     .help = "the newest TLS to speak"},
 };
 
 static void at_most_one(struct load *l, const struct node *node, const char *inlined, const char *file)
 {
     if (field_given(node, inlined) && field_given(node, file))
-        problem_add(&l->problems, field_place(node, file), "at most one of %s, %s & %s_ref must be configured",
+        problem_add(&l->problems, field_place(node, file),
+                    "at most one of %s, %s & %s_ref must be configured",
                     inlined, file, inlined);
 }
 
@@ -103,14 +111,15 @@ static void check_tls(struct load *l, const struct node *node, void *to)
     bool key = field_given(node, "key") || field_given(node, "key_file");
     if (cert && !key)
         problem_add(&l->problems, node->at,
-                    "exactly one of key or key_file must be configured when a client certificate is configured");
+                    "exactly one of key or key_file must be configured when a client certificate is "
+                    "configured");
     if (key && !cert)
         problem_add(&l->problems, node->at,
                     "exactly one of cert or cert_file must be configured when a client key is configured");
     if (o->tls_max_version != HTTP_TLS_DEFAULT && o->tls_max_version < o->tls_min_version)
         problem_add(&l->problems, field_place(node, "max_version"),
-                    "tls_config.max_version must be greater than or equal to tls_config.min_version if both are "
-                    "specified");
+                    "tls_config.max_version must be greater than or equal to tls_config.min_version if both "
+                    "are specified");
 }
 
 const struct section section_tls = {
@@ -168,8 +177,8 @@ static bool sounds_secret(struct str name)
     return false;
 }
 
-static void add_header(struct load *l, struct http_options *o, struct place at, struct str name, struct str value,
-                       bool secret)
+static void add_header(struct load *l, struct http_options *o, struct place at, struct str name,
+                       struct str value, bool secret)
 {
     if (!is_header_name(name) || !is_header_value(value)) {
         problem_add(&l->problems, at, "\"%.*s\" is not a valid header", STR_ARG(name));
@@ -190,7 +199,8 @@ static void load_header_lines(struct load *l, const struct node *list, struct ht
         size_t colon = str_find_char(line, ':');
         struct str name = str_trim(str_make(line.p, colon));
         if (colon == line.n)
-            problem_add(&l->problems, at, "missing ':' in header \"%.*s\": write \"Name: value\"", STR_ARG(line));
+            problem_add(&l->problems, at,
+                        "missing ':' in header \"%.*s\": write \"Name: value\"", STR_ARG(line));
         else if (is_reserved(name))
             problem_add(&l->problems, at, "%.*s is a reserved header. It must not be changed", STR_ARG(name));
         else
@@ -210,13 +220,11 @@ static void load_headers(struct load *l, const struct node *value, void *to)
     for (size_t i = 0; i < value->n; i++) {
         const struct pair *pair = &value->pairs[i];
         struct str text;
-        bool authorization = pair->key.n == 13 && strcasecmp(pair->key.p, "authorization") == 0;
-        bool host = pair->key.n == 4 && strcasecmp(pair->key.p, "host") == 0;
-        if (authorization)
+        if (is_named(pair->key, "authorization"))
             problem_add(&l->problems, pair->at,
-                        "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, "
-                        "azuread or google_iam parameter");
-        else if (host || is_reserved(pair->key))
+                        "authorization header must be changed via the basic_auth, authorization, oauth2, "
+                        "sigv4, azuread or google_iam parameter");
+        else if (is_named(pair->key, "host") || is_reserved(pair->key))
             problem_add(&l->problems, pair->at, "%.*s is a reserved header. It must not be changed",
                         STR_ARG(pair->key));
         else if (node_text(l, pair->value, "headers", &text))
@@ -263,10 +271,10 @@ static void load_http_headers(struct load *l, const struct node *value, void *to
         return;
     for (size_t i = 0; i < value->n; i++) {
         const struct pair *header = &value->pairs[i];
-        bool denied = (header->key.n == 13 && strcasecmp(header->key.p, "authorization") == 0) ||
-                      (header->key.n == 4 && strcasecmp(header->key.p, "host") == 0) || is_reserved(header->key);
-        if (denied) {
-            problem_add(&l->problems, header->at, "setting header \"%.*s\" is not allowed", STR_ARG(header->key));
+        if (is_named(header->key, "authorization") || is_named(header->key, "host") ||
+            is_reserved(header->key)) {
+            problem_add(&l->problems, header->at,
+                        "setting header \"%.*s\" is not allowed", STR_ARG(header->key));
             continue;
         }
         if (!node_is_map(l, header->value, "http_headers"))
@@ -347,7 +355,8 @@ static void check_http(struct load *l, const struct node *node, void *to)
         problem_add(p, field_place(node, "basic_auth"),
                     "at most one of basic_auth, oauth2 & authorization must be configured");
     if (field_given(node, "no_proxy") && !field_given(node, "proxy_url"))
-        problem_add(p, field_place(node, "no_proxy"), "if no_proxy is configured, proxy_url must also be configured");
+        problem_add(p, field_place(node,
+                    "no_proxy"), "if no_proxy is configured, proxy_url must also be configured");
 }
 
 const struct section section_http = {

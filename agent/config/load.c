@@ -49,7 +49,9 @@ const struct yaml_file *load_open(struct load *l, const char *name, const char *
     while (n > 1 && absolute[n - 1] == '/')
         absolute[--n] = '\0';
     struct yaml_file *file = arena_alloc(&l->arena, sizeof *file);
-    *file = (struct yaml_file){arena_strdup(&l->arena, name), arena_strdup(&l->arena, absolute), l->files_n++};
+    file->name = arena_strdup(&l->arena, name);
+    file->dir = arena_strdup(&l->arena, absolute);
+    file->order = l->files_n++;
     free(absolute);
     free(dir);
     return file;
@@ -147,8 +149,8 @@ static void check_remote_names(struct load *l)
                             "found multiple remote write configs with job name \"%s\"", b->name);
             else
                 problem_add(&l->problems, field_place(l->remotes[i].node, "url"),
-                            "found multiple remote write configs with job name \"%s\": give endpoints of one url "
-                            "a name each",
+                            "found multiple remote write configs with job name \"%s\": give endpoints of one "
+                            "url a name each",
                             b->name);
             break;
         }
@@ -234,11 +236,13 @@ struct config *config_load_text(const char *name, struct str yaml, const struct 
 /* Parts of files. */
 
 /* The list of rules of a file without jobs, or of one job of it. */
-static const struct node *find_rules(struct load *l, const struct node *root, const char *job, const char *field)
+static const struct node *find_rules(struct load *l, const struct node *root, const char *job,
+                                     const char *field)
 {
     if (root->kind == NODE_LIST && !job)
         return root;
-    const struct node *rules = NULL, *jobs = root->kind == NODE_LIST ? root : node_get(root, "scrape_configs");
+    const struct node *rules = NULL;
+    const struct node *jobs = root->kind == NODE_LIST ? root : node_get(root, "scrape_configs");
     if (!job) {
         rules = node_get(root, field);
         if (!rules)

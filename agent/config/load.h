@@ -84,8 +84,10 @@ void load_labels(struct load *l, const struct node *value, struct label **labels
 void load_groups(struct load *l, const struct node *value, struct config_group **groups, size_t *n);
 /* A list of heap strings from a list of scalars. */
 void load_texts(struct load *l, const struct node *value, const char *what, char ***texts, size_t *n);
-/* Compiles a list of rules into *rules (freeing what was there); `null_rule` is the message for an empty one. */
-void load_relabel(struct load *l, const struct node *value, const char *null_rule, struct relabel_rules **rules);
+/* Compiles a list of rules into *rules, freeing what was there; `null_rule` is the message for an empty
+   rule. */
+void load_relabel(struct load *l, const struct node *value, const char *null_rule,
+                  struct relabel_rules **rules);
 
 /* Fills in what comes from global and checks what needs it; then the hash. */
 void job_finish(struct load *l, struct job_draft *draft);

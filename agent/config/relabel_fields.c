@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* relabel_fields: relabel rules from YAML to relabel_compile, and its errors back to the field they are about. */
+/* relabel_fields: relabel rules from YAML to relabel_compile, its errors back to the field they are about. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "load.h"
 
-/* In the order of enum relabel_field. Nearly all are read here by hand: the rules' own compiler knows the defaults and
-   which fields an action refuses, so it must see what was written and nothing else. */
+/* In the order of enum relabel_field. Nearly all are read here by hand: the rules' own compiler knows the
+   defaults and which fields an action refuses, so it must see what was written and nothing else. */
 static const struct field relabel_fields[] = {
     {"action", FIELD_OWN, .standard = "replace",
      .help = "replace, keep, drop, hashmod, labelmap, labeldrop, labelkeep, lowercase, uppercase, keepequal, "
@@ -17,7 +17,8 @@ static const struct field relabel_fields[] = {
     {"separator", FIELD_OWN, .standard = ";", .help = "what they are joined with"},
     {"target_label", FIELD_OWN, .help = "the label to write"},
     {"regex", FIELD_OWN, .standard = "(.*)", .help = "RE2, anchored at both ends; a list is joined with |"},
-    {"modulus", FIELD_COUNT, .at = offsetof(struct relabel_source, modulus), .help = "of the hash, for hashmod"},
+    {"modulus", FIELD_COUNT, .at = offsetof(struct relabel_source, modulus),
+     .help = "of the hash, for hashmod"},
     {"replacement", FIELD_OWN, .standard = "$1", .help = "what to write; $1 and ${name} are captures"},
     {"if", FIELD_OWN, .help = "a series selector, or a list of which one must match (vmagent)"},
     {"match", FIELD_OWN, .help = "a Graphite template, for graphite (vmagent)"},
@@ -123,8 +124,10 @@ static void read_rule_field(struct load *l, enum relabel_field field, const stru
     (void)node_text(l, v, relabel_fields[__builtin_ctz((unsigned)field)].name, text);
 }
 
-static void read_rule(struct load *l, const struct node *node, const char *null_rule, struct relabel_source *rule)
+static bool read_rule(struct load *l, const struct node *node, const char *null_rule,
+                      struct relabel_source *rule)
 {
+    size_t before = l->problems.n;
     if (node_is_null(node))
         problem_add(&l->problems, node->at, "%s", null_rule);
     section_load(l, &section_relabel, node, rule); /* unknown names */
@@ -137,42 +140,42 @@ static void read_rule(struct load *l, const struct node *node, const char *null_
         rule->given |= 1U << i;
         read_rule_field(l, (enum relabel_field)(1U << i), v, rule);
     }
+    return l->problems.n == before;
 }
 
 /* relabel_compile stops at the first bad rule; each is tried alone to tell of all. */
-static void report_rules(struct load *l, const struct node *list, const struct relabel_source *rules)
+static void try_rule(struct load *l, const struct node *node, const struct relabel_source *rule)
 {
-    for (size_t i = 0; i < list->n; i++) {
-        struct err err = {0};
-        size_t bad = 0;
-        enum relabel_field field = 0;
-        struct relabel_rules *one = relabel_compile(&rules[i], 1, &err, &bad, &field);
-        const struct node *node = list->items[i];
-        struct place at = node->at;
-        if (field != 0)
-            at = field_place(node, relabel_fields[__builtin_ctz((unsigned)field)].name);
-        if (!one)
-            problem_add(&l->problems, at, "%s", err.msg);
-        relabel_free(one);
-    }
+    struct err err = {0};
+    size_t bad = 0;
+    enum relabel_field field = 0;
+    struct relabel_rules *one = relabel_compile(rule, 1, &err, &bad, &field);
+    struct place at = node->at;
+    if (field != 0)
+        at = field_place(node, relabel_fields[__builtin_ctz((unsigned)field)].name);
+    if (!one)
+        problem_add(&l->problems, at, "%s", err.msg);
+    relabel_free(one);
 }
 
-void load_relabel(struct load *l, const struct node *value, const char *null_rule, struct relabel_rules **rules)
+void load_relabel(struct load *l, const struct node *value, const char *null_rule,
+                  struct relabel_rules **rules)
 {
     if (!node_is_list(l, value, "relabel rules"))
         return;
     size_t before = l->problems.n;
     struct relabel_source *sources = arena_alloc(&l->arena, (value->n + 1) * sizeof *sources);
     for (size_t i = 0; i < value->n; i++)
-        read_rule(l, value->items[i], null_rule, &sources[i]);
+        if (read_rule(l, value->items[i], null_rule, &sources[i]))
+            try_rule(l, value->items[i], &sources[i]);
     if (l->problems.n > before)
         return;
     struct err err = {0};
     size_t bad = 0;
     enum relabel_field field = 0;
     struct relabel_rules *compiled = relabel_compile(sources, value->n, &err, &bad, &field);
-    if (!compiled) {
-        report_rules(l, value, sources);
+    if (!compiled) { /* not one of them alone, so all together: too many */
+        problem_add(&l->problems, value->at, "%s", err.msg);
         return;
     }
     relabel_free(*rules);

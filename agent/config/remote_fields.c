@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* remote_fields: remote_write. Fields and rules: prometheus config/config.go; the defaults of the queue are our
-   own, because the queue is; fields that only obsagent has are marked in their help. */
+/* remote_fields: remote_write. Fields and rules: prometheus config/config.go; the defaults of the queue are
+   our own, because the queue is; fields that only obsagent has are marked in their help. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +18,14 @@ static const struct field queue_fields[] = {
      .help = "samples of a request at most"},
     {"min_backoff", FIELD_DURATION, AT(min_backoff_ms), .standard = "1s", .min = 1,
      .help = "the first wait after a failure; doubled each time, with jitter"},
-    {"max_backoff", FIELD_DURATION, AT(max_backoff_ms), .standard = "1m", .min = 1, .help = "the longest wait"},
+    {"max_backoff", FIELD_DURATION, AT(max_backoff_ms), .standard = "1m", .min = 1,
+     .help = "the longest wait"},
     {"sample_age_limit", FIELD_DURATION, FIELD_ALIAS, AT(max_age_ms), .help = "Prometheus's name of max_age"},
     {"capacity", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "the queue is bounded by bytes: max_bytes"},
     {"max_shards", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "there are no shards"},
     {"min_shards", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "there are no shards"},
-    {"batch_send_deadline", FIELD_DURATION, FIELD_NO_EFFECT, .min = 1, .help = "nothing waits to fill a batch"},
+    {"batch_send_deadline", FIELD_DURATION, FIELD_NO_EFFECT, .min = 1,
+     .help = "nothing waits to fill a batch"},
     {"retry_on_http_429", FIELD_BOOL, FIELD_NO_EFFECT, .help = "always so"},
 };
 
@@ -31,7 +33,8 @@ static void check_queue(struct load *l, const struct node *node, void *to)
 {
     const struct config_remote *r = to;
     if (r->min_backoff_ms > r->max_backoff_ms)
-        problem_add(&l->problems, field_place(node, field_given(node, "max_backoff") ? "max_backoff" : "min_backoff"),
+        problem_add(&l->problems,
+                    field_place(node, field_given(node, "max_backoff") ? "max_backoff" : "min_backoff"),
                     "max_backoff must be greater than or equal to min_backoff");
     const struct node *min = node_get(node, "min_shards"), *max = node_get(node, "max_shards");
     uint64_t low = 1, high = 50;
@@ -53,7 +56,8 @@ const struct section section_queue = {
 
 static const struct field metadata_fields[] = {
     {"send", FIELD_BOOL, AT(send_metadata), .standard = "true", .help = "send TYPE, HELP and UNIT"},
-    {"send_interval", FIELD_DURATION, AT(metadata_interval_ms), .standard = "1m", .min = 1, .help = "how often"},
+    {"send_interval", FIELD_DURATION, AT(metadata_interval_ms), .standard = "1m", .min = 1,
+     .help = "how often"},
     {"max_samples_per_send", FIELD_COUNT, FIELD_NO_EFFECT, .min = 1, .help = "requests are bounded by bytes"},
 };
 
@@ -83,14 +87,16 @@ static const struct field remote_fields[] = {
     {"name", FIELD_TEXT, AT(name), .has = FIELD_HAS(struct config_remote, name_given),
      .help = "unique; the place in the buffer is kept by it (default: remote- and a hash of the url)"},
     {"url", FIELD_URL, AT(url), .help = "where to send"},
-    {"remote_timeout", FIELD_DURATION, AT(remote_timeout_ms), .standard = "30s", .min = 1, .help = "of one request"},
+    {"remote_timeout", FIELD_DURATION, AT(remote_timeout_ms), .standard = "30s", .min = 1,
+     .help = "of one request"},
     {"write_relabel_configs", FIELD_OWN, AT(write_relabel), .load = load_write_relabel, .show = dump_relabel,
      .section = &section_relabel, .help = "rules for what is sent, after external_labels"},
     {"write_relabel_config_files", FIELD_OWN, FIELD_ALIAS, .load = load_relabel_files,
      .help = "files with lists of rules to put before those (obsagent)"},
     {"queue_config", FIELD_SECTION, .section = &section_queue, .help = "how requests are made and repeated"},
     {"metadata_config", FIELD_SECTION, .section = &section_metadata, .help = "the metadata of metrics"},
-    {"max_bytes", FIELD_BYTES, AT(max_bytes), .help = "of the buffer for this endpoint, oldest lost first; 0: only "
+    {"max_bytes", FIELD_BYTES, AT(max_bytes),
+     .help = "of the buffer for this endpoint, oldest lost first; 0: only "
                                                       "--storage.max-bytes (obsagent)"},
     {"max_age", FIELD_DURATION, AT(max_age_ms), .standard = "0s",
      .help = "older samples are given up; 0: only --storage.max-age (obsagent)"},

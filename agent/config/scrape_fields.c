@@ -151,7 +151,8 @@ static void check_file_sd(struct load *l, const struct node *node, void *to)
 {
     (void)to;
     if (!field_given(node, "files"))
-        problem_add(&l->problems, node->at, "file service discovery config must contain at least one path name");
+        problem_add(&l->problems, node->at,
+                    "file service discovery config must contain at least one path name");
 }
 
 static const struct field file_sd_fields[] = {
@@ -254,7 +255,8 @@ void load_scrape_protocols(struct load *l, const struct node *value, void *to)
             continue;
         int word = words_index(all, text);
         if (word < 0)
-            problem_add(&l->problems, item->at, "scrape_protocols: unknown scrape protocol %.*s, supported: %s",
+            problem_add(&l->problems, item->at,
+                        "scrape_protocols: unknown scrape protocol %.*s, supported: %s",
                         STR_ARG(text), all);
         else if (seen & 1U << word)
             problem_add(&l->problems, item->at, "duplicated protocol in scrape_protocols");
@@ -286,27 +288,32 @@ static const struct field scrape_fields[] = {
      .help = "how long at most (global's, or the interval when that is shorter)"},
     {"metrics_path", FIELD_TEXT, AT(metrics_path), .standard = "/metrics", .help = "the path of the URL"},
     {"scheme", FIELD_WORD, AT(scheme), .standard = "http", .words = "http|https", .help = "http or https"},
-    {"params", FIELD_OWN, .load = load_params, .show = show_params, .help = "query parameters, a list of values each"},
+    {"params", FIELD_OWN, .load = load_params, .show = show_params,
+     .help = "query parameters, a list of values each"},
     {"honor_labels", FIELD_BOOL, AT(honor_labels), .standard = "false",
      .help = "on a conflict keep the scraped label; else it becomes exported_NAME"},
-    {"honor_timestamps", FIELD_BOOL, AT(honor_timestamps), .standard = "true", .help = "keep scraped timestamps"},
+    {"honor_timestamps", FIELD_BOOL, AT(honor_timestamps), .standard = "true",
+     .help = "keep scraped timestamps"},
     {"enable_compression", FIELD_BOOL, AT(enable_compression), .standard = "true", .help = "accept gzip"},
     {"disable_compression", FIELD_FLAG, FIELD_ALIAS, AT(enable_compression), .words = "true|false",
      .help = "vmagent's opposite of enable_compression"},
     {"extra_scrape_metrics", FIELD_BOOL, AT(extra_scrape_metrics), .standard = "false",
      .help = "also scrape_timeout_seconds, scrape_sample_limit, scrape_body_size_bytes (global's)"},
-    {"no_stale_markers", FIELD_BOOL, AT(no_stale_markers), .standard = "false", .help = "send none (vmagent)"},
-    {"body_size_limit", FIELD_SIZE, AT(body_size_limit), .help = "of the body after decompression (global's)"},
+    {"no_stale_markers", FIELD_BOOL, AT(no_stale_markers), .standard = "false",
+     .help = "send none (vmagent)"},
+    {"body_size_limit", FIELD_SIZE, AT(body_size_limit),
+     .help = "of the body after decompression (global's)"},
     {"max_scrape_size", FIELD_BYTES, FIELD_ALIAS, AT(body_size_limit), .help = "vmagent's body_size_limit"},
     {"sample_limit", FIELD_COUNT, AT(sample_limit), .help = "samples after metric relabeling (global's)"},
     {"label_limit", FIELD_COUNT, AT(label_limit), .help = "labels of a sample (global's)"},
-    {"label_name_length_limit", FIELD_COUNT, AT(label_name_length_limit), .help = "bytes of a label's name (global's)"},
+    {"label_name_length_limit", FIELD_COUNT, AT(label_name_length_limit),
+     .help = "bytes of a label's name (global's)"},
     {"label_value_length_limit", FIELD_COUNT, AT(label_value_length_limit),
      .help = "bytes of a label's value (global's)"},
     {"relabel_configs", FIELD_OWN, AT(relabel), .load = load_target_relabel, .show = dump_relabel,
      .section = &section_relabel, .help = "rules for the labels of targets"},
-    {"metric_relabel_configs", FIELD_OWN, AT(metric_relabel), .load = load_metric_relabel, .show = dump_relabel,
-     .section = &section_relabel, .help = "rules for the labels of samples"},
+    {"metric_relabel_configs", FIELD_OWN, AT(metric_relabel), .load = load_metric_relabel,
+     .show = dump_relabel, .section = &section_relabel, .help = "rules for the labels of samples"},
     {"static_configs", FIELD_OWN, .load = load_static_configs, .show = show_static_configs, .discovery = true,
      .section = &section_static, .help = "targets written out"},
     {"file_sd_configs", FIELD_OWN, .load = load_file_sds, .show = show_file_sds, .discovery = true,
@@ -334,9 +341,9 @@ static const struct field scrape_fields[] = {
     {"relabel_debug", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "vmagent"},
     {"metric_relabel_debug", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "vmagent"},
     LATER_SD(aws), LATER_SD(azure), LATER_SD(consul), LATER_SD(consulagent), LATER_SD(digitalocean),
-    LATER_SD(dns), LATER_SD(docker), LATER_SD(dockerswarm), LATER_SD(ec2), LATER_SD(ecs), LATER_SD(elasticache),
-    LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http), LATER_SD(huawei), LATER_SD(ionos),
-    LATER_SD(kubernetes), LATER_SD(kuma), LATER_SD(lightsail), LATER_SD(linode), LATER_SD(marathon),
+    LATER_SD(dns), LATER_SD(docker), LATER_SD(dockerswarm), LATER_SD(ec2), LATER_SD(ecs),
+    LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http),
+    LATER_SD(huawei), LATER_SD(ionos), LATER_SD(kubernetes), LATER_SD(kuma), LATER_SD(lightsail), LATER_SD(linode), LATER_SD(marathon),
     LATER_SD(marathonlb), LATER_SD(msk), LATER_SD(nerve), LATER_SD(nomad), LATER_SD(openstack),
     LATER_SD(ovhcloud), LATER_SD(outscale), LATER_SD(puppetdb), LATER_SD(rds), LATER_SD(scaleway),
     LATER_SD(serverset), LATER_SD(stackit), LATER_SD(triton), LATER_SD(uyuni), LATER_SD(vultr),
@@ -345,8 +352,8 @@ static const struct field scrape_fields[] = {
 
 static void check_job(struct load *l, const struct node *node, void *to)
 {
-    const struct config_job *job = to;
-    if (!job->job_name || !*job->job_name)
+    (void)to;
+    if (!field_given(node, "job_name"))
         problem_add(&l->problems, field_place(node, "job_name"), "job_name is empty");
     if (field_given(node, "max_scrape_size") && field_given(node, "body_size_limit"))
         problem_add(&l->problems, field_place(node, "max_scrape_size"),
@@ -398,7 +405,8 @@ static void check_addresses(struct load *l, const struct job_draft *draft)
         for (size_t k = 0; k < targets->n; k++) {
             struct str text = targets->items[k]->text;
             if (targets->items[k]->kind == NODE_SCALAR && str_find_char(text, '/') < text.n)
-                problem_add(&l->problems, targets->items[k]->at, "\"%.*s\" is not a valid hostname", STR_ARG(text));
+                problem_add(&l->problems, targets->items[k]->at,
+                            "\"%.*s\" is not a valid hostname", STR_ARG(text));
         }
     }
 }

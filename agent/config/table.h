@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table: declarative field tables, one per section of the configuration. The same rows drive the defaults, the
-   loader, the messages, the dump at /config, the hashes and `obsagent help config`, so they cannot disagree. */
+/* table: declarative field tables, one per section of the configuration. The same rows drive the defaults,
+   the loader, the messages, the dump at /config, the hashes and `obsagent help config`, so they cannot
+   disagree. */
 #ifndef OBSAGENT_CONFIG_TABLE_H
 #define OBSAGENT_CONFIG_TABLE_H
 

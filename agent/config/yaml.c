@@ -225,7 +225,8 @@ static bool read_pair(struct reader *r, struct pairs *p, const yaml_event_t *key
         return false;
     struct place at = place_of(r, &key_event->start_mark);
     if (key->kind != NODE_SCALAR) {
-        problem_add(r->problems, at, "a key must be text, not a %s", key->kind == NODE_LIST ? "list" : "mapping");
+        problem_add(r->problems, at,
+                    "a key must be text, not a %s", key->kind == NODE_LIST ? "list" : "mapping");
         return false;
     }
     if (key->plain && str_eq_c(key->text, "<<")) {
@@ -372,7 +373,8 @@ bool node_is_null(const struct node *node)
         return true;
     struct str t = node->text;
     return node->kind == NODE_SCALAR && node->plain &&
-           (t.n == 0 || str_eq_c(t, "~") || str_eq_c(t, "null") || str_eq_c(t, "Null") || str_eq_c(t, "NULL"));
+           (t.n == 0 || str_eq_c(t, "~") || str_eq_c(t, "null") || str_eq_c(t, "Null") ||
+            str_eq_c(t, "NULL"));
 }
 
 bool node_is_empty(const struct node *node)
