@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* target: from discovered labels to a target, as Prometheus's PopulateLabels and Target.URL do it.
+   A target is one allocation: the struct, both label arrays, then all bytes. */
+#include "target.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "base/units.h"
+#include "target_url.h"
+
+/* ---- labels ---- */
+
+static void set_default(struct labels *l, struct str name, const char *value)
+{
+    if (labels_get(l, name).n == 0)
+        labels_set(l, name, str_of(value));
+}
+
+static void set_default_duration(struct labels *l, struct str name, int64_t ms)
+{
+    char text[48];
+    units_format_duration(ms, text);
+    set_default(l, name, arena_strdup(l->arena, text));
+}
+
+static void add_defaults(struct labels *l, const struct config_job *job)
+{
+    set_default(l, STR("job"), job->job_name);
+    set_default_duration(l, STR("__scrape_interval__"), job->scrape_interval_ms);
+    set_default_duration(l, STR("__scrape_timeout__"), job->scrape_timeout_ms);
+    set_default(l, STR("__metrics_path__"), job->metrics_path);
+    set_default(l, STR("__scheme__"), job->scheme);
+    for (size_t i = 0; i < job->params_n; i++) {
+        const struct config_param *p = &job->params[i];
+        if (p->values_n > 0)
+            set_default(l, str_of(arena_printf(l->arena, "__param_%s", p->name)), p->values[0]);
+    }
+}
+
+static bool parse_time(const struct labels *l, struct str name, const char *what, int64_t *ms,
+                       struct err *err)
+{
+    struct err why = {0};
+    if (!units_parse_duration(labels_get(l, name), ms, &why))
+        return err_set(err, "error parsing scrape %s: %s", what, why.msg);
+    if (*ms == 0)
+        return err_set(err, "scrape %s cannot be 0", what);
+    return true;
+}
+
+static bool check_address(const struct labels *l, struct err *err)
+{
+    struct str address = labels_get(l, STR("__address__"));
+    if (address.n == 0)
+        return err_set(err, "no address");
+    if (str_find_char(address, '/') < address.n)
+        return err_set(err, "\"%.*s\" is not a valid hostname", STR_ARG(address));
+    return true;
+}
+
+static bool check_timing(const struct labels *l, int64_t *interval_ms, int64_t *timeout_ms, struct err *err)
+{
+    struct str interval = STR("__scrape_interval__"), timeout = STR("__scrape_timeout__");
+    if (!parse_time(l, interval, "interval", interval_ms, err) ||
+        !parse_time(l, timeout, "timeout", timeout_ms, err))
+        return false;
+    if (*timeout_ms > *interval_ms)
+        return err_set(err, "scrape timeout cannot be greater than scrape interval (\"%.*s\" > \"%.*s\")",
+                       STR_ARG(labels_get(l, timeout)), STR_ARG(labels_get(l, interval)));
+    return true;
+}
+
+/* The labels that samples get: those not starting with "__", and instance. */
+static bool keep_public(const struct labels *all, struct labels *public, struct err *err)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const struct label *label = &all->v[i];
+        if (!str_is_utf8(label->value))
+            return err_set(err, "invalid label value for \"%.*s\": it is not UTF-8", STR_ARG(label->name));
+        if (label->value.n > 0 && !str_starts(label->name, STR("__")))
+            labels_push(public, label->name, label->value);
+    }
+    if (!labels_has(public, STR("instance")))
+        labels_push(public, STR("instance"), labels_get(all, STR("__address__")));
+    labels_sort(public);
+    return true;
+}
+
+/* ---- packing ---- */
+
+static size_t labels_bytes(const struct labels *l)
+{
+    size_t n = l->n * sizeof(struct label);
+    for (size_t i = 0; i < l->n; i++)
+        n += l->v[i].name.n + l->v[i].value.n;
+    return n;
+}
+
+static struct str pack(char **at, struct str s)
+{
+    char *p = *at;
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    *at += s.n;
+    return str_make(p, s.n);
+}
+
+static char *pack_c(char **at, struct str s)
+{
+    char *p = *at;
+    pack(at, s);
+    *(*at)++ = '\0';
+    return p;
+}
+
+static void pack_labels(struct label *to, const struct labels *from, char **at)
+{
+    for (size_t i = 0; i < from->n; i++)
+        to[i] = (struct label){pack(at, from->v[i].name), pack(at, from->v[i].value)};
+}
+
+static struct target *target_pack(struct str job, const struct labels *discovered,
+                                  const struct labels *public, struct str url, struct str unix_socket)
+{
+    size_t bytes = sizeof(struct target) + labels_bytes(discovered) + labels_bytes(public) + job.n + url.n +
+                   unix_socket.n + 2;
+    struct target *t = xmalloc(bytes);
+    *t = (struct target){.refs = 1};
+    t->discovered = (struct label *)(t + 1);
+    t->discovered_n = discovered->n;
+    t->labels = t->discovered + discovered->n;
+    t->labels_n = public->n;
+    char *at = (char *)(t->labels + public->n);
+    pack_labels(t->discovered, discovered, &at);
+    pack_labels(t->labels, public, &at);
+    t->job = pack(&at, job);
+    t->url = url.p ? pack_c(&at, url) : NULL;
+    t->unix_socket = unix_socket.n ? pack_c(&at, unix_socket) : NULL;
+    return t;
+}
+
+/* ---- building ---- */
+
+static void set_identity(struct target *t, const struct config_job *job, const struct labels *public)
+{
+    uint64_t place[] = {hash_bytes(t->url, strlen(t->url)), labels_hash(public)};
+    t->phase = hash_bytes(place, sizeof place);
+    uint64_t socket = t->unix_socket ? hash_bytes(t->unix_socket, strlen(t->unix_socket)) : 0;
+    uint64_t all[] = {t->phase, job->hash, (uint64_t)t->interval_ms, (uint64_t)t->timeout_ms, socket};
+    t->key = hash_bytes(all, sizeof all);
+}
+
+static struct target *build_kept(const struct config_job *job, const struct labels *before,
+                                 const struct labels *after, struct err *err)
+{
+    int64_t interval_ms, timeout_ms;
+    if (!check_address(after, err) || !check_timing(after, &interval_ms, &timeout_ms, err))
+        return NULL;
+    struct labels public;
+    labels_init(&public, after->arena);
+    struct target *t = NULL;
+    if (keep_public(after, &public, err)) {
+        struct buf url;
+        buf_init(&url, TARGET_URL_MAX);
+        target_url(job, after, &url);
+        if (url.overflow) {
+            err_set(err, "the URL is longer than %d bytes", TARGET_URL_MAX);
+        } else {
+            t = target_pack(str_of(job->job_name), before, &public, buf_str(&url),
+                            labels_get(after, STR("__unix_socket__")));
+            t->interval_ms = interval_ms;
+            t->timeout_ms = timeout_ms;
+            set_identity(t, job, &public);
+        }
+        buf_free(&url);
+    }
+    labels_free(&public);
+    return t;
+}
+
+static void note_drop(void *ctx, size_t index, int line, struct str text, const struct labels *after,
+                      bool changed, bool kept)
+{
+    (void)line;
+    (void)text;
+    (void)after;
+    (void)changed;
+    if (!kept)
+        *(size_t *)ctx = index;
+}
+
+static struct target *build_dropped(const struct config_job *job, const struct labels *before,
+                                    struct labels *scratch)
+{
+    struct labels none = {0};
+    struct target *t = target_pack(str_of(job->job_name), before, &none, STR_NULL, STR_NULL);
+    t->dropped = true;
+    /* Only now, because tracing renders each rule. */
+    labels_copy(scratch, before);
+    bool kept = relabel_apply_traced(job->relabel, scratch, note_drop, &t->dropped_by);
+    (void)kept;
+    t->interval_ms = job->scrape_interval_ms;
+    t->timeout_ms = job->scrape_timeout_ms;
+    t->phase = labels_hash(before);
+    uint64_t all[] = {t->phase, job->hash};
+    t->key = hash_bytes(all, sizeof all);
+    return t;
+}
+
+struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err)
+{
+    struct arena arena;
+    struct labels before, after;
+    arena_init(&arena);
+    labels_init(&before, &arena);
+    labels_init(&after, &arena);
+    for (size_t i = 0; i < discovered->n; i++)
+        labels_push(&before, discovered->v[i].name, discovered->v[i].value);
+    add_defaults(&before, job);
+    labels_drop_empty(&before);
+    labels_sort(&before);
+    labels_copy(&after, &before);
+    struct target *t = relabel_apply(job->relabel, &after) ? build_kept(job, &before, &after, err)
+                                                           : build_dropped(job, &before, &after);
+    labels_free(&before);
+    labels_free(&after);
+    arena_free(&arena);
+    return t;
+}
+
+struct target *target_ref(struct target *t)
+{
+    __atomic_add_fetch(&t->refs, 1, __ATOMIC_RELAXED);
+    return t;
+}
+
+void target_unref(struct target *t)
+{
+    if (t && __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(t);
+}
