@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* append_diff: a scrape whose series are not those of the last one, line for line. A list of entries is drafted:
+
+     known, wherever it stood    its encoded labels are copied from the old list
+     unknown                     append_labels makes them
+
+   Old entries are found by the hash of their text: first the one behind the last found (moved blocks stay in order),
+   then through a table that lives for this scrape only. A second table holds the final labels, to see two texts that
+   end as the same series. What was never found again is what stale.c looks at. */
+#include "append_private.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+
+#define TABLE_MIN 64
+#define TABLE_KEEP ((size_t)64 << 10) /* slots; a larger table is given back after the scrape */
+
+/* ---- tables ---- */
+
+static void table_reset(struct append_table *t, size_t want)
+{
+    size_t cap = TABLE_MIN;
+    while (cap < want * 2)
+        cap *= 2;
+    if (cap > t->room || (t->room > TABLE_KEEP && cap <= TABLE_KEEP)) {
+        free(t->v);
+        t->v = xmalloc(cap * sizeof *t->v);
+        t->room = cap;
+    }
+    memset(t->v, 0, cap * sizeof *t->v);
+    t->cap = cap;
+    t->n = 0;
+}
+
+static void table_put(struct append_table *t, uint64_t hash, uint32_t entry)
+{
+    size_t i = (size_t)hash & (t->cap - 1);
+    while (t->v[i])
+        i = (i + 1) & (t->cap - 1);
+    t->v[i] = entry + 1;
+    t->n++;
+}
+
+/* ---- old entries by text ---- */
+
+static uint32_t old_lookup(const struct append_scrape *s, uint64_t hash)
+{
+    const struct series *old = &s->t->series;
+    for (size_t i = (size_t)hash & (s->old.cap - 1); s->old.v[i]; i = (i + 1) & (s->old.cap - 1))
+        if (old->hashes[s->old.v[i] - 1] == hash)
+            return s->old.v[i] - 1;
+    return SERIES_NONE;
+}
+
+static uint32_t old_find(const struct append_scrape *s, uint64_t hash)
+{
+    const struct series *old = &s->t->series;
+    if (s->cursor < old->n && old->hashes[s->cursor] == hash && !append_diff_seen(s, s->cursor))
+        return s->cursor;
+    return old_lookup(s, hash);
+}
+
+static void index_old(struct append_scrape *s)
+{
+    const struct series *old = &s->t->series;
+    const uint8_t *p = old->refs;
+    struct series_entry e;
+    table_reset(&s->old, old->n);
+    s->old_at = xgrow(s->old_at, &s->old_at_cap, (size_t)old->n + 1, sizeof *s->old_at);
+    s->seen = xgrow(s->seen, &s->seen_cap, old->n / 64 + 1, sizeof *s->seen);
+    memset(s->seen, 0, (old->n / 64 + 1) * sizeof *s->seen);
+    for (uint32_t i = 0; i < old->n; i++) {
+        s->old_at[i] = (uint32_t)(p - old->refs);
+        series_head(p, &e);
+        p = series_skip(&e);
+        if (old_lookup(s, old->hashes[i]) == SERIES_NONE) /* of equal texts the first counts */
+            table_put(&s->old, old->hashes[i], i);
+    }
+    s->old_at[old->n] = old->refs_n;
+}
+
+/* ---- new entries by final labels ---- */
+
+/* The ids of a drafted entry. */
+static struct str draft_ids(const struct append_scrape *s, uint32_t entry)
+{
+    const struct series_draft *d = &s->draft;
+    struct series_entry e;
+    size_t end = entry + 1 < d->n ? d->at[entry + 1] : d->refs_n;
+    series_head(d->refs + d->at[entry], &e);
+    return str_make((const char *)e.ids, end - (size_t)(e.ids - d->refs));
+}
+
+static bool finals_find(const struct append_scrape *s, struct str ids, uint64_t hash)
+{
+    for (size_t i = (size_t)hash & (s->finals.cap - 1); s->finals.v[i]; i = (i + 1) & (s->finals.cap - 1))
+        if (str_eq(draft_ids(s, s->finals.v[i] - 1), ids))
+            return true;
+    return false;
+}
+
+static bool in_finals(const struct series_draft *d, uint32_t entry)
+{
+    return !(d->refs[d->at[entry]] & (SERIES_DROPPED | SERIES_DUPLICATE));
+}
+
+static void finals_rebuild(struct append_scrape *s, size_t want)
+{
+    table_reset(&s->finals, want);
+    for (uint32_t i = 0; i < s->draft.n; i++) {
+        struct str ids = draft_ids(s, i);
+        if (in_finals(&s->draft, i))
+            table_put(&s->finals, hash_bytes(ids.p, ids.n), i);
+    }
+}
+
+bool append_diff_has(const struct append_scrape *s, const uint8_t *ids, size_t ids_n)
+{
+    return finals_find(s, str_make((const char *)ids, ids_n), hash_bytes(ids, ids_n));
+}
+
+/* ---- families ---- */
+
+static bool cut_suffix(struct str *s, struct str suffix)
+{
+    if (!str_ends(*s, suffix))
+        return false;
+    s->n -= suffix.n;
+    return true;
+}
+
+/* Prometheus's isSeriesPartOfFamily. */
+static bool in_family(struct str metric, struct str family, uint8_t type)
+{
+    if (!family.n || !str_starts(metric, family))
+        return false;
+    if (type == BLOCK_COUNTER) {
+        cut_suffix(&family, STR("_total"));
+        cut_suffix(&metric, STR("_total"));
+    } else if (type == BLOCK_HISTOGRAM) {
+        cut_suffix(&family, STR("_bucket"));
+        (void)(cut_suffix(&metric, STR("_bucket")) || cut_suffix(&metric, STR("_sum")) ||
+               cut_suffix(&metric, STR("_count")));
+    } else if (type == BLOCK_SUMMARY) {
+        (void)(cut_suffix(&metric, STR("_sum")) || cut_suffix(&metric, STR("_count")));
+    }
+    return str_eq(metric, family);
+}
+
+/* The metric name of a series text; empty when it cannot be read. */
+static struct str metric_name(struct append_scrape *s, struct str series)
+{
+    size_t n = 0;
+    if (series.n && series.p[0] == '{') {
+        struct err ignored = {0};
+        arena_reset(&s->arena);
+        if (!exposition_parse_series(series, &s->labels, &ignored))
+            return STR_NULL;
+        return labels_get(&s->labels, STR("__name__"));
+    }
+    while (n < series.n && series.p[n] != '{' && series.p[n] != ' ' && series.p[n] != '\t')
+        n++;
+    return str_make(series.p, n);
+}
+
+/* Begins a family range at the next entry when a header came or the membership changes. */
+static void step_family(struct append_scrape *s, struct str series)
+{
+    struct append_header *h = &s->header;
+    bool member = h->name.n && in_family(metric_name(s, series), buf_str(&h->name), h->type);
+    if (!h->fresh && member == s->member)
+        return;
+    struct series_family family = {
+        .first = s->n, .print = h->print, .help = SERIES_NONE, .announced = h->fresh, .member = member};
+    if (member) {
+        family.type = h->type;
+        if (h->help.n)
+            family.help = symbols_string(s->t->worker->symbols, buf_str(&h->help));
+    }
+    series_draft_family(&s->draft, &family);
+    h->fresh = false;
+    s->member = member;
+}
+
+/* ---- samples ---- */
+
+void append_diff_enter(struct append_scrape *s)
+{
+    const struct series *old = &s->t->series;
+    s->diff = true;
+    series_draft_clear(&s->draft);
+    index_old(s);
+    series_draft_prefix(&s->draft, old, s->n);
+    for (uint32_t i = 0; i < s->n; i++)
+        s->seen[i / 64] |= 1ull << (i % 64);
+    finals_rebuild(s, old->n + 16);
+    s->cursor = s->n;
+    s->scraped = s->n;
+    s->post_relabel = s->n - s->draft.dropped;
+    s->appended = s->post_relabel - s->draft.duplicates;
+    s->member = s->draft.families_n && s->draft.families[s->draft.families_n - 1].member;
+}
+
+static bool push(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash, struct str ids,
+                 uint32_t count, uint32_t flags)
+{
+    if (!series_draft_add(&s->draft, hash, (const uint8_t *)ids.p, ids.n, count, flags))
+        return err_set(&s->err, "too many series in one scrape");
+    s->values = xgrow(s->values, &s->values_cap, (size_t)s->n + 1, sizeof *s->values);
+    s->values[s->n] = sample->value;
+    if (sample->has_ts && !(flags & SERIES_DROPPED)) {
+        s->stamps = xgrow(s->stamps, &s->stamps_cap, s->stamps_n + 1, sizeof *s->stamps);
+        s->stamps[s->stamps_n++] = (struct append_stamp){s->n, sample->ts_ms};
+    }
+    s->n++;
+    return true;
+}
+
+/* Adds a series that rules kept. */
+static bool keep(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash, struct str ids,
+                 uint32_t count, bool unknown)
+{
+    const struct config_job *job = s->t->job;
+    uint64_t ids_hash = hash_bytes(ids.p, ids.n);
+    bool again = finals_find(s, ids, ids_hash);
+    s->appended += !again || sample->has_ts;
+    if (job->sample_limit && s->appended > job->sample_limit) {
+        s->over_limit = true;
+        return true;
+    }
+    if (unknown && !again && !(sample->has_ts && sample->ts_ms > s->max_ts_ms))
+        s->added++;
+    if (!again) {
+        if (s->finals.n * 2 >= s->finals.cap)
+            finals_rebuild(s, s->finals.n * 2);
+        table_put(&s->finals, ids_hash, s->n);
+    }
+    return push(s, sample, hash, ids, count, again ? SERIES_DUPLICATE : 0);
+}
+
+static bool known_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash, uint32_t at)
+{
+    const struct series *old = &s->t->series;
+    struct series_entry e;
+    series_head(old->refs + s->old_at[at], &e);
+    s->seen[at / 64] |= 1ull << (at % 64);
+    s->cursor = at + 1;
+    bool dropped = e.flags & SERIES_DROPPED;
+    s->post_relabel += !dropped;
+    if (s->over_limit)
+        return true;
+    step_family(s, sample->series);
+    if (dropped)
+        return push(s, sample, hash, STR_NULL, 0, SERIES_DROPPED);
+    size_t ids_n = (size_t)(old->refs + s->old_at[at + 1] - e.ids);
+    return keep(s, sample, hash, str_make((const char *)e.ids, ids_n), e.count, false);
+}
+
+static bool unknown_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash)
+{
+    if (!s->over_limit)
+        step_family(s, sample->series);
+    enum append_made made = append_labels_make(s, sample);
+    if (made == APPEND_WRONG)
+        return false;
+    s->post_relabel += made == APPEND_KEPT;
+    if (s->over_limit)
+        return true;
+    if (made == APPEND_DROPPED)
+        return push(s, sample, hash, STR_NULL, 0, SERIES_DROPPED);
+    struct buf *ids = &s->t->worker->ids;
+    buf_clear(ids);
+    append_labels_encode(s->t->worker, &s->labels, ids);
+    return keep(s, sample, hash, buf_str(ids), (uint32_t)s->labels.n, true);
+}
+
+bool append_diff_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash)
+{
+    s->scraped++;
+    uint32_t at = old_find(s, hash);
+    return at == SERIES_NONE ? unknown_sample(s, sample, hash) : known_sample(s, sample, hash, at);
+}
+
+void append_diff_free(struct append_scrape *s)
+{
+    series_draft_free(&s->draft);
+    free(s->old.v);
+    free(s->finals.v);
+    free(s->old_at);
+    free(s->seen);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* append_labels: from the text of an unknown series to its final labels, in Prometheus's order: parse, merge with the
+   target's labels (honor_labels), rules, then the checks that fail the whole scrape. */
+#include "append_private.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/wire.h"
+
+#define SHOWN_RUNES 50 /* Go's %.50s */
+#define FLOAT_MAX 48
+
+static const struct str NAME = {"__name__", 8};
+
+/* ---- numbers in le and quantile ---- */
+
+/* Go's FormatFloat(v, 'g', -1, 64): the fewest digits that read back as v, with an exponent below 1e-4 and from 1e6
+   on; then ".0" when neither '.' nor 'e' is in it. */
+static void open_metrics_float(double v, char out[FLOAT_MAX])
+{
+    if (isnan(v) || isinf(v)) {
+        snprintf(out, FLOAT_MAX, "%s", isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
+        return;
+    }
+    int digits = 0;
+    double back = 0;
+    do {
+        snprintf(out, FLOAT_MAX, "%.*e", digits, v);
+    } while ((!exposition_parse_value(str_of(out), &back) || back != v) && ++digits < 17);
+    int exponent = 0;
+    const char *e = strchr(out, 'e');
+    bool minus = e && e[1] == '-';
+    for (e = e ? e + 2 : ""; *e; e++)
+        exponent = exponent * 10 + (*e - '0');
+    exponent = minus ? -exponent : exponent;
+    if (exponent < -4 || exponent >= 6)
+        return;
+    int decimals = digits > exponent ? digits - exponent : 0;
+    snprintf(out, FLOAT_MAX, decimals ? "%.*f" : "%.*f.0", decimals, v == 0 ? 0.0 : v);
+}
+
+/* "1" and "1.0" are the same bucket: Prometheus 3 writes le of histograms and quantile of summaries in one form. */
+static void normalize_bounds(struct append_scrape *s)
+{
+    struct str which = s->last_type == BLOCK_HISTOGRAM ? STR("le") : STR("quantile");
+    if (s->last_type != BLOCK_HISTOGRAM && s->last_type != BLOCK_SUMMARY)
+        return;
+    for (size_t i = 0; i < s->labels.n; i++) {
+        struct label *l = &s->labels.v[i];
+        double v;
+        char text[FLOAT_MAX];
+        if (!str_eq(l->name, which) || !exposition_parse_value(l->value, &v))
+            continue;
+        open_metrics_float(v, text);
+        if (!str_eq_c(l->value, text))
+            l->value = arena_str(&s->arena, str_of(text));
+    }
+}
+
+/* ---- the target's labels ---- */
+
+static void merge_honoring(struct append_scrape *s)
+{
+    const struct append_target *t = s->t;
+    for (size_t i = 0; i < t->labels_n; i++)
+        if (!labels_has(&s->labels, t->labels[i].name))
+            labels_push(&s->labels, t->labels[i].name, t->labels[i].value);
+}
+
+/* Puts an exposed label that lost its name under the first free name of exported_X, exported_exported_X ... */
+static void add_exported(struct append_scrape *s, const struct label *lost)
+{
+    struct str name = lost->name;
+    do {
+        name = str_of(arena_printf(&s->arena, "exported_%.*s", STR_ARG(name)));
+    } while (labels_get(&s->labels, name).n);
+    labels_set(&s->labels, name, lost->value);
+}
+
+static void merge_overriding(struct append_scrape *s)
+{
+    const struct append_target *t = s->t;
+    struct label *lost = arena_alloc(&s->arena, (t->labels_n + 1) * sizeof *lost);
+    size_t lost_n = 0;
+    for (size_t i = 0; i < t->labels_n; i++) {
+        struct str exposed = labels_get(&s->labels, t->labels[i].name);
+        if (exposed.n) {
+            size_t at = lost_n++; /* shortest name first, stable */
+            for (; at > 0 && lost[at - 1].name.n > t->labels[i].name.n; at--)
+                lost[at] = lost[at - 1];
+            lost[at] = (struct label){t->labels[i].name, exposed};
+        }
+        labels_set(&s->labels, t->labels[i].name, t->labels[i].value);
+    }
+    for (size_t i = 0; i < lost_n; i++)
+        add_exported(s, &lost[i]);
+}
+
+/* ---- checks ---- */
+
+/* The first 50 runes; bytes that are not UTF-8 count as one each. */
+static struct str shown(struct str s)
+{
+    size_t i = 0;
+    for (int runes = 0; runes < SHOWN_RUNES && i < s.n; runes++) {
+        size_t step = str_utf8_step(str_skip(s, i));
+        i += step ? step : 1;
+    }
+    return str_make(s.p, i);
+}
+
+/* Go's %q. */
+static const char *quoted(struct append_scrape *s, struct str text)
+{
+    struct buf out;
+    buf_init(&out, 1024);
+    buf_add_char(&out, '"');
+    for (size_t i = 0; i < text.n;) {
+        unsigned char c = (unsigned char)text.p[i];
+        size_t step = str_utf8_step(str_skip(text, i));
+        if (c == '"' || c == '\\')
+            buf_addf(&out, "\\%c", c);
+        else if (c == '\n' || c == '\t' || c == '\r')
+            buf_addf(&out, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
+        else if (c < 0x20 || c == 0x7f || step == 0)
+            buf_addf(&out, "\\x%02x", c);
+        else
+            buf_add(&out, text.p + i, step);
+        i += step ? step : 1;
+    }
+    buf_add_char(&out, '"');
+    const char *copy = arena_strdup(&s->arena, buf_c(&out));
+    buf_free(&out);
+    return copy;
+}
+
+static bool check_lengths(struct append_scrape *s, struct str metric, const struct label *l)
+{
+    const struct config_job *job = s->t->job;
+    struct str name = shown(l->name);
+    unsigned long long name_max = job->label_name_length_limit, value_max = job->label_value_length_limit;
+    if (name_max && l->name.n > name_max)
+        return err_set(&s->err,
+                       "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, length: %zu, limit: %llu)",
+                       STR_ARG(metric), STR_ARG(name), l->name.n, name_max);
+    if (value_max && l->value.n > value_max)
+        return err_set(&s->err,
+                       "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: %s, length: %zu, "
+                       "limit: %llu)",
+                       STR_ARG(metric), STR_ARG(name), quoted(s, shown(l->value)), l->value.n, value_max);
+    return true;
+}
+
+static bool check_limits(struct append_scrape *s)
+{
+    const struct config_job *job = s->t->job;
+    const struct labels *l = &s->labels;
+    struct str metric = shown(labels_get(l, NAME));
+    if (job->label_limit && l->n > job->label_limit)
+        return err_set(&s->err, "label_limit exceeded (metric: %.*s, number of labels: %zu, limit: %llu)",
+                       STR_ARG(metric), l->n, (unsigned long long)job->label_limit);
+    if (!job->label_name_length_limit && !job->label_value_length_limit)
+        return true;
+    for (size_t i = 0; i < l->n; i++)
+        if (!check_lengths(s, metric, &l->v[i]))
+            return false;
+    return true;
+}
+
+static bool check_names(struct append_scrape *s)
+{
+    struct labels *l = &s->labels;
+    struct str metric = labels_get(l, NAME);
+    if (!metric.n)
+        return err_set(&s->err, "missing metric name (__name__ label)");
+    bool good = str_is_utf8(metric);
+    for (size_t i = 0; i < l->n && good; i++)
+        good = str_is_utf8(l->v[i].name) && str_is_utf8(l->v[i].value);
+    if (good)
+        return true;
+    struct buf text;
+    buf_init(&text, 4096);
+    labels_format(l, &text);
+    err_set(&s->err, "invalid metric name or label names: %s", buf_c(&text));
+    buf_free(&text);
+    return false;
+}
+
+enum append_made append_labels_make(struct append_scrape *s, const struct exposition_sample *sample)
+{
+    const struct config_job *job = s->t->job;
+    struct err why = {0};
+    arena_reset(&s->arena);
+    if (!exposition_parse_series(sample->series, &s->labels, &why)) {
+        unsigned long long column = 0;
+        int skip = 0;
+        s->scraped--; /* the parser let it pass unread: it was no sample */
+        if (sscanf(why.msg, "column %llu: %n", &column, &skip) != 1)
+            skip = 0;
+        err_set(&s->err, "line %llu, column %llu: %s", (unsigned long long)sample->line,
+                column + sample->column - 1, why.msg + skip);
+        return APPEND_WRONG;
+    }
+    normalize_bounds(s);
+    if (job->honor_labels)
+        merge_honoring(s);
+    else
+        merge_overriding(s);
+    labels_drop_empty(&s->labels);
+    if (!relabel_apply(job->metric_relabel, &s->labels) || s->labels.n == 0)
+        return APPEND_DROPPED;
+    labels_sort(&s->labels);
+    return check_names(s) && check_limits(s) ? APPEND_KEPT : APPEND_WRONG;
+}
+
+void append_labels_encode(struct append_worker *w, const struct labels *l, struct buf *out)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        uint32_t id = symbols_pair(w->symbols, l->v[i].name, l->v[i].value);
+        uint8_t *p = (uint8_t *)buf_reserve(out, WIRE_VARINT_MAX);
+        if (p)
+            out->n += (size_t)(wire_put_varint(p, id) - p);
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stale: markers for series that ended. A series is live when its entry is plain: not dropped by a rule, not a
+   repetition, and without an own timestamp (whose writer manages its time, as Prometheus sees it). */
+#include "append_private.h"
+
+#include "base/hash.h"
+
+#define NOT_LIVE (SERIES_DROPPED | SERIES_DUPLICATE | SERIES_STAMPED)
+
+double append_stale_value(void)
+{
+    uint64_t bits = BLOCK_STALE_BITS;
+    double v;
+    memcpy(&v, &bits, 8);
+    return v;
+}
+
+uint64_t append_stale_all(struct append_target *t, int64_t ts_ms)
+{
+    const uint8_t *p = t->series.refs;
+    uint64_t written = 0;
+    if (t->all_stale || t->job->no_stale_markers)
+        return 0;
+    for (uint32_t i = 0; i < t->series.n; i++) {
+        struct series_entry e;
+        series_head(p, &e);
+        if (e.flags & NOT_LIVE) {
+            p = series_skip(&e);
+        } else {
+            p = append_write_entry(t, &e, append_stale_value(), ts_ms);
+            written++;
+        }
+    }
+    return written;
+}
+
+uint64_t append_stale_vanished(struct append_scrape *s)
+{
+    struct append_target *t = s->t;
+    const struct series *old = &t->series;
+    uint64_t written = 0;
+    if (t->all_stale || t->job->no_stale_markers)
+        return 0;
+    for (uint32_t i = 0; i < old->n; i++) {
+        struct series_entry e;
+        if (append_diff_seen(s, i))
+            continue;
+        series_head(old->refs + s->old_at[i], &e);
+        size_t ids_n = (size_t)(old->refs + s->old_at[i + 1] - e.ids);
+        if ((e.flags & NOT_LIVE) || append_diff_has(s, e.ids, ids_n))
+            continue;
+        (void)append_write_entry(t, &e, append_stale_value(), s->ts_ms);
+        written++;
+    }
+    return written;
+}

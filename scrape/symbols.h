@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* symbols: the strings and label pairs of one worker, each stored once and known by a small number. Ids are recycled
+   by a mark-and-sweep collection; between collections they are stable. Not thread-safe. */
+#ifndef OBSAGENT_SCRAPE_SYMBOLS_H
+#define OBSAGENT_SCRAPE_SYMBOLS_H
+
+#include "base/str.h"
+#include "block.h"
+
+#include <stdint.h>
+
+#define SYMBOLS_PAIR_WIRE_MAX 10 /* encoded references of one pair */
+
+/* The encoded references of a pair in block `generation`: what a sample copies. */
+struct symbols_wire {
+    uint32_t generation; /* 0 = never made */
+    uint8_t n;
+    uint8_t bytes[SYMBOLS_PAIR_WIRE_MAX + 1];
+};
+
+struct symbols;
+
+struct symbols *symbols_new(void);
+void symbols_free(struct symbols *sy);
+
+/* The id of a string; added when new. s may be a view into the symbols themselves. */
+uint32_t symbols_string(struct symbols *sy, struct str s);
+/* Valid until the next string is added or collected. */
+struct str symbols_text(const struct symbols *sy, uint32_t id);
+/* The id of a label pair; added when new. */
+uint32_t symbols_pair(struct symbols *sy, struct str name, struct str value);
+/* Views as of symbols_text. */
+void symbols_pair_text(const struct symbols *sy, uint32_t pair, struct str *name, struct str *value);
+
+/* The reference of a string in the present block of b; adds it to the block when it is not there. */
+uint32_t symbols_ref(struct symbols *sy, struct block_builder *b, uint32_t id);
+/* All pairs' encoded references, by pair id; those of an older generation must be renewed. Valid until a pair is added. */
+const struct symbols_wire *symbols_wires(const struct symbols *sy);
+/* Makes the encoded references of a pair for the present block of b. */
+void symbols_renew(struct symbols *sy, struct block_builder *b, uint32_t pair);
+
+/* True when so much was added since the last collection that garbage may outweigh what lives. Then: begin, mark every
+   id that is held anywhere, end. */
+bool symbols_due(const struct symbols *sy);
+void symbols_collect_begin(struct symbols *sy);
+void symbols_mark_string(struct symbols *sy, uint32_t id);
+void symbols_mark_pair(struct symbols *sy, uint32_t pair);
+void symbols_collect_end(struct symbols *sy);
+
+uint64_t symbols_count(const struct symbols *sy); /* strings and pairs */
+uint64_t symbols_bytes(const struct symbols *sy); /* memory, everything counted */
+
+#endif
