@@ -49,7 +49,7 @@ void dump_name(struct dump *d, const char *name)
     buf_add_c(d->out, ":\n");
 }
 
-void dump_pair(struct dump *d, struct str key, struct str value)
+static void dump_pair(struct dump *d, struct str key, struct str value)
 {
     line_start(d);
     add_value(d, key);
@@ -58,7 +58,7 @@ void dump_pair(struct dump *d, struct str key, struct str value)
     buf_add_char(d->out, '\n');
 }
 
-void dump_text(struct dump *d, const char *name, const char *value)
+static void dump_text(struct dump *d, const char *name, const char *value)
 {
     dump_pair(d, str_of(name), str_of(value));
 }

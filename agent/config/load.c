@@ -16,7 +16,8 @@
 /* Included files at most; a pattern that matches more is a mistake. */
 #define INCLUDED_MAX 1000
 
-void load_init(struct load *l, const char *path, bool check_files)
+/* Zeroes it and sets the defaults; makes the generation. */
+static void load_init(struct load *l, const char *path, bool check_files)
 {
     *l = (struct load){.check_files = check_files, .generation = generation_new(path)};
     arena_init(&l->arena);
@@ -24,7 +25,8 @@ void load_init(struct load *l, const char *path, bool check_files)
     section_defaults(l, &section_global, &l->global);
 }
 
-void load_free(struct load *l)
+/* Frees everything that was not moved out, but not the generation. */
+static void load_free(struct load *l)
 {
     for (size_t i = 0; i < l->jobs_n; i++)
         config_job_free(&l->jobs[i].job);
@@ -40,7 +42,8 @@ void load_free(struct load *l)
     arena_free(&l->arena);
 }
 
-const struct yaml_file *load_open(struct load *l, const char *name, const char *path)
+/* Makes the record of a document; relative paths in it are joined to the directory of `path`. */
+static const struct yaml_file *load_open(struct load *l, const char *name, const char *path)
 {
     char cwd[PATH_MAX];
     char *dir = file_dir(path);

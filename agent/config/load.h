@@ -8,6 +8,10 @@
 #include "config.h"
 #include "generation.h"
 
+/* Bounds on what one configuration can make us hold. */
+#define JOBS_MAX 100000
+#define REMOTES_MAX 1000
+
 /* Prometheus's defaults. */
 #define GLOBAL_INTERVAL_MS 60000
 #define GLOBAL_TIMEOUT_MS 10000
@@ -49,12 +53,6 @@ struct load {
     size_t includes_n, includes_cap;
 };
 
-/* Zeroes it and sets the defaults; makes the generation. */
-void load_init(struct load *l, const char *path, bool check_files);
-/* Frees everything that was not moved out, but not the generation. */
-void load_free(struct load *l);
-/* Makes the record of a document; relative paths in it are joined to the directory of `path`. */
-const struct yaml_file *load_open(struct load *l, const char *name, const char *path);
 
 /* Reads, hashes and parses a file and notes it in the generation; NULL after a problem. */
 const struct node *load_read(struct load *l, const char *path);
@@ -82,8 +80,6 @@ void load_scrape_protocols(struct load *l, const struct node *value, void *to);
 void load_labels(struct load *l, const struct node *value, struct label **labels, size_t *n);
 /* The groups of static_configs or of a file_sd file. */
 void load_groups(struct load *l, const struct node *value, struct config_group **groups, size_t *n);
-/* A list of heap strings from a list of scalars. */
-void load_texts(struct load *l, const struct node *value, const char *what, char ***texts, size_t *n);
 /* Compiles a list of rules into *rules, freeing what was there; `null_rule` is the message for an empty
    rule. */
 void load_relabel(struct load *l, const struct node *value, const char *null_rule,

@@ -146,6 +146,10 @@ void load_remote_writes(struct load *l, const struct node *value, void *to)
         }
         if (!node_is_map(l, item, "remote_write"))
             continue;
+        if (l->remotes_n == REMOTES_MAX) {
+            problem_add(&l->problems, item->at, "more than %d remote_write endpoints", REMOTES_MAX);
+            return;
+        }
         l->remotes = xgrow(l->remotes, &l->remotes_cap, l->remotes_n + 1, sizeof *l->remotes);
         struct remote_draft *draft = &l->remotes[l->remotes_n++];
         *draft = (struct remote_draft){.node = item};
@@ -186,8 +190,8 @@ static struct relabel_rules *write_rules(struct load *l, const struct remote_dra
 void remote_finish(struct load *l, struct remote_draft *draft)
 {
     struct config_remote *r = &draft->remote;
-    if (!r->url)
-        text_set(&r->url, STR("")); /* has been reported */
+    if (!r->url) /* has been reported */
+        r->url = xstrdup("");
     if (!r->name_given) {
         free(r->name);
         r->name = xasprintf("remote-%08x", (unsigned)hash_bytes(r->url, strlen(r->url)));

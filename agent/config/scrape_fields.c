@@ -13,7 +13,8 @@
 
 #define AT(member) .at = offsetof(struct config_group, member)
 
-void load_texts(struct load *l, const struct node *value, const char *what, char ***texts, size_t *n)
+/* A list of heap strings from a list of scalars. */
+static void load_texts(struct load *l, const struct node *value, const char *what, char ***texts, size_t *n)
 {
     if (!node_is_list(l, value, what) || value->n == 0)
         return;
@@ -343,11 +344,11 @@ static const struct field scrape_fields[] = {
     LATER_SD(aws), LATER_SD(azure), LATER_SD(consul), LATER_SD(consulagent), LATER_SD(digitalocean),
     LATER_SD(dns), LATER_SD(docker), LATER_SD(dockerswarm), LATER_SD(ec2), LATER_SD(ecs),
     LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http),
-    LATER_SD(huawei), LATER_SD(ionos), LATER_SD(kubernetes), LATER_SD(kuma), LATER_SD(lightsail), LATER_SD(linode), LATER_SD(marathon),
-    LATER_SD(marathonlb), LATER_SD(msk), LATER_SD(nerve), LATER_SD(nomad), LATER_SD(openstack),
-    LATER_SD(ovhcloud), LATER_SD(outscale), LATER_SD(puppetdb), LATER_SD(rds), LATER_SD(scaleway),
-    LATER_SD(serverset), LATER_SD(stackit), LATER_SD(triton), LATER_SD(uyuni), LATER_SD(vultr),
-    LATER_SD(yandexcloud),
+    LATER_SD(huawei), LATER_SD(ionos), LATER_SD(kubernetes), LATER_SD(kuma), LATER_SD(lightsail),
+    LATER_SD(linode), LATER_SD(marathon), LATER_SD(marathonlb), LATER_SD(msk), LATER_SD(nerve),
+    LATER_SD(nomad), LATER_SD(openstack), LATER_SD(ovhcloud), LATER_SD(outscale),
+    LATER_SD(puppetdb), LATER_SD(rds), LATER_SD(scaleway), LATER_SD(serverset), LATER_SD(stackit),
+    LATER_SD(triton), LATER_SD(uyuni), LATER_SD(vultr), LATER_SD(yandexcloud),
 };
 
 static void check_job(struct load *l, const struct node *node, void *to)
@@ -380,9 +381,11 @@ void load_scrape_configs(struct load *l, const struct node *value, void *to)
             problem_add(&l->problems, item->at, "empty or null scrape config section");
             continue;
         }
-        if (item->kind != NODE_MAP) {
-            (void)node_is_map(l, item, "scrape_config");
+        if (!node_is_map(l, item, "scrape_config"))
             continue;
+        if (l->jobs_n == JOBS_MAX) {
+            problem_add(&l->problems, item->at, "more than %d jobs", JOBS_MAX);
+            return;
         }
         l->jobs = xgrow(l->jobs, &l->jobs_cap, l->jobs_n + 1, sizeof *l->jobs);
         struct job_draft *draft = &l->jobs[l->jobs_n++];

@@ -20,7 +20,7 @@ static const char *kind_name(const struct node *node)
 void text_set(char **to, struct str value)
 {
     free(*to);
-    *to = str_dup(value);
+    *to = value.n > 0 ? str_dup(value) : NULL;
 }
 
 bool field_given(const struct node *map, const char *key)
@@ -75,7 +75,7 @@ int words_index(const char *words, struct str text)
     }
 }
 
-bool bytes_parse(struct str text, uint64_t *bytes, struct err *err)
+static bool bytes_parse(struct str text, uint64_t *bytes, struct err *err)
 {
     return units_parse_u64(text, bytes) || units_parse_size(text, bytes, err);
 }
@@ -141,11 +141,13 @@ static bool parse_word(const struct target *t, unsigned *index)
 
 static void store_file(const struct target *t, char **to)
 {
-    char *name = str_dup(t->text);
-    free(*to);
-    *to = t->text.n > 0 && t->file ? file_join(t->file->dir, name) : xstrdup(name);
+    text_set(to, t->text);
+    if (!*to)
+        return;
+    char *name = *to;
+    *to = file_join(t->file->dir, name);
     free(name);
-    if (t->l->check_files && t->text.n > 0 && access(*to, R_OK) != 0)
+    if (t->l->check_files && access(*to, R_OK) != 0)
         problem_add(&t->l->problems, t->at, "%s \"%s\": %s", t->f->name, *to, strerror(errno));
 }
 
@@ -204,8 +206,11 @@ static void store(const struct target *t, bool plain, void *base)
         break;
     case FIELD_TEXT:
     case FIELD_SECRET:
-        if (to)
-            text_set((char **)(void *)to, t->text);
+        if (!to)
+            break;
+        text_set((char **)(void *)to, t->text);
+        if (t->text.n == 0 && t->f->standard) /* not the default, but nothing: "" is a value here */
+            *(char **)(void *)to = xstrdup("");
         break;
     case FIELD_SECTION:
     case FIELD_OWN:

@@ -8,7 +8,6 @@
 #include "yaml.h"
 
 #include "base/buf.h"
-#include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,7 +81,7 @@ void section_load(struct load *l, const struct section *s, const struct node *no
 bool field_given(const struct node *map, const char *key);
 /* The place of a key's value in map, or of map when it has no such key. */
 struct place field_place(const struct node *map, const char *key);
-/* Replaces a heap string. */
+/* Replaces a heap string; NULL for an empty text. */
 void text_set(char **to, struct str value);
 /* The text of a scalar; reports anything else as `what` and returns false. Null is an empty text. */
 bool node_text(struct load *l, const struct node *node, const char *what, struct str *text);
@@ -92,8 +91,6 @@ bool node_is_list(struct load *l, const struct node *node, const char *what);
 bool node_is_map(struct load *l, const struct node *node, const char *what);
 /* How many words "a|b|c" has before `text`; -1 when it is not one of them. */
 int words_index(const char *words, struct str text);
-/* A number of bytes with or without a unit. */
-bool bytes_parse(struct str text, uint64_t *bytes, struct err *err) MUSTCHECK;
 
 /* Where and how a dump is written. */
 struct dump {
@@ -105,13 +102,9 @@ struct dump {
 
 /* All supported fields that are not empty; nothing to show is nothing printed. */
 void section_dump(struct dump *d, const struct section *s, const void *from);
-/* "name: value", the value quoted where YAML needs it. */
-void dump_text(struct dump *d, const char *name, const char *value);
 /* "name:" alone, for something nested. */
 void dump_name(struct dump *d, const char *name);
 /* "- value", one item of a list of texts. */
 void dump_item(struct dump *d, struct str value);
-/* A key that comes from the user, and its value. */
-void dump_pair(struct dump *d, struct str key, struct str value);
 
 #endif

@@ -122,6 +122,9 @@ static const struct node *read_scalar(struct reader *r, const yaml_event_t *even
         problem_add(r->problems, node->at, "a NUL character is not allowed");
         return NULL;
     }
+    if (!weigh(r, node->at, text.n / 32))
+        return NULL;
+    node->weight += text.n / 32;
     node->text = arena_str(r->arena, text);
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event->data.scalar.plain_implicit;
     remember(r, event->data.scalar.anchor, node);

@@ -13,7 +13,8 @@
 #define YAML_MAX_DEPTH 64                  /* levels of nesting */
 #define YAML_MAX_KEYS 4096                 /* of one mapping */
 #define YAML_MAX_ANCHORS 1000
-#define YAML_MAX_NODES 2000000             /* of a document, each alias counted as what it stands for */
+/* Of a document, an alias counted as what it stands for, and 32 bytes of text as one more. */
+#define YAML_MAX_NODES 2000000
 #define YAML_MAX_MEMORY ((size_t)512 << 20) /* of all trees in one arena */
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };

@@ -299,7 +299,8 @@ static void test_remote_fields(void **state)
 static void test_empty(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\n", "# nothing\n", "---\n", "{}", "global:\n", "scrape_configs: []\n", "~"};
+    static const char *const texts[] = {"", "\n", "# nothing\n", "---\n", "{}", "global:\n",
+                                       "scrape_configs: []\n", "~"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct config *c = load(texts[i]);
         assert_int_equal(c->jobs_n, 0);
@@ -719,7 +720,8 @@ static void test_secrets_hidden(void **state)
 static void test_good_files(void **state)
 {
     (void)state;
-    static const char *const files[] = {"prometheus.yml", "vmagent.yml", "agent.yml", "every-field.yml", "includes.yml"};
+    static const char *const files[] = {"prometheus.yml", "vmagent.yml", "agent.yml", "every-field.yml",
+                                       "includes.yml"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = xasprintf(DATA "good/%s", files[i]);
         struct config *c = load_file(path);
@@ -736,6 +738,51 @@ static void test_good_files(void **state)
         config_unref(c);
         free(path);
     }
+}
+
+static void test_meaning_of_good_files(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"prometheus.yml", "vmagent.yml", "agent.yml"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = xasprintf(DATA "good/%s", files[i]), *want_path = xasprintf(DATA "good/want/%s", files[i]);
+        struct config *c = load_file(path), *want = load_file(want_path);
+        assert_string_equal(c->yaml, want->yaml);
+        assert_int_equal(c->jobs_n, want->jobs_n);
+        for (size_t k = 0; k < c->jobs_n; k++)
+            assert_int_equal(c->jobs[k].hash, want->jobs[k].hash);
+        assert_int_equal(c->remotes_n, want->remotes_n);
+        assert_true(c->content_hash != want->content_hash);
+        config_unref(want);
+        config_unref(c);
+        free(want_path);
+        free(path);
+    }
+}
+
+/* What is empty is not there: the HTTP client must not take "" for a secret or a path. */
+static void test_empty_texts(void **state)
+{
+    (void)state;
+    struct config *c = load("scrape_configs:\n"
+                            "- job_name: a\n"
+                            "  authorization: {credentials: \"\", credentials_file: /token}\n"
+                            "  tls_config: {ca_file: \"\", server_name: \"\"}\n"
+                            "  proxy_url: \"\"\n"
+                            "- job_name: b\n"
+                            "  basic_auth: {username: me, username_file: \"\", password: \"\"}\n"
+                            "  bearer_token: \"\"\n");
+    const struct http_options *a = &c->jobs[0].http, *b = &c->jobs[1].http;
+    assert_null(a->credentials.value);
+    assert_string_equal(a->credentials.file, "/token");
+    assert_null(a->tls_ca.file);
+    assert_null(a->tls_server_name);
+    assert_null(a->proxy_url);
+    assert_string_equal(b->username.value, "me");
+    assert_null(b->username.file);
+    assert_null(b->password.value);
+    assert_false(b->has_authorization);
+    config_unref(c);
 }
 
 static void test_includes(void **state)
@@ -944,6 +991,8 @@ int main(void)
         cmocka_unit_test(test_remote_hash),
         cmocka_unit_test(test_secrets_hidden),
         cmocka_unit_test(test_good_files),
+        cmocka_unit_test(test_meaning_of_good_files),
+        cmocka_unit_test(test_empty_texts),
         cmocka_unit_test(test_includes),
         cmocka_unit_test(test_changed_on_disk),
         cmocka_unit_test(test_relabel_files_of_remote),

@@ -78,7 +78,8 @@ static const struct {
     {"a: |\n  x\n  y\n", "{a@1:1='x\ny\n'@1:4}"},
     {"a: >-\n  x\n  y\n", "{a@1:1='x y'@1:4}"},
     {"a: &x 1\nb: *x\n", "{a@1:1=1@1:4, b@2:1=1@1:4}"},
-    {"a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  l: 3\n", "{a@1:1={k@1:8=1@1:11, l@1:14=2@1:17}, b@2:1={l@4:3=3@4:6, k@1:8=1@1:11}}"},
+    {"a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  l: 3\n",
+     "{a@1:1={k@1:8=1@1:11, l@1:14=2@1:17}, b@2:1={l@4:3=3@4:6, k@1:8=1@1:11}}"},
     {"a: !!str 5\n", "{a@1:1='5'@1:4}"},
     {"\xc3\xa4: \xc3\xb6\n", "{\xc3\xa4@1:1=\xc3\xb6@1:4}"},
     {"a: 1\r\nb: 2\r\n", "{a@1:1=1@1:4, b@2:1=2@2:4}"},
@@ -158,6 +159,14 @@ static void test_bounds(void **state)
         buf_add_c(&text, "]\n");
     }
     expect_bound(&text, "t.yml:7:10: the document is too large (more than 2000000 nodes, aliases counted)\n");
+    /* A long text counts for its length, or aliases of it would fill the memory. */
+    buf_add_c(&text, "a: &a ");
+    for (int i = 0; i < 1000000; i++)
+        buf_add_char(&text, 'x');
+    buf_add_c(&text, "\nb: [");
+    for (int i = 0; i < 100; i++)
+        buf_add_c(&text, "*a, ");
+    expect_bound(&text, "t.yml:2:253: the document is too large (more than 2000000 nodes, aliases counted)\n");
     for (int i = 0; i < 5000; i++)
         buf_addf(&text, "k%d: 1\n", i);
     expect_bound(&text, "t.yml:4097:1: more than 4096 keys in one mapping\n");
@@ -301,7 +310,8 @@ static const struct {
     {".yml", "targets: [x:1]\n", 0, NULL, ":1:1: static_configs: expected a list, found a mapping"},
     {".yml", "- ~\n", 0, NULL, ":1:3: empty or null section in static_configs"},
     {".json", "[{\"targets\": [\"a:1\"}]", 0, NULL, ": yaml: "},
-    {".json", "[{\"targets\": [\"a:1\"], \"labels\": {\"a\": [1]}}]", 0, NULL, ":1:39: labels: expected a single value"},
+    {".json", "[{\"targets\": [\"a:1\"], \"labels\": {\"a\": [1]}}]", 0, NULL,
+     ":1:39: labels: expected a single value"},
     {".json", "[{\"targets\": \"a:1\"}]", 0, NULL, ":1:14: targets: expected a list"},
 };
 
