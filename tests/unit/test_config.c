@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -896,6 +897,97 @@ static void test_relabel_files_of_remote(void **state)
     scratch_remove(&s);
 }
 
+/* Errors of all files in one go, each under its own name. */
+static void test_included_errors(void **state)
+{
+    (void)state;
+    struct scratch s;
+    scratch_make(&s);
+    char *main = scratch_write(&s, "main.yml",
+                               "scrape_configs:\n"
+                               "- job_name: a\n"
+                               "  x: 1\n"
+                               "scrape_config_files: [jobs/*.yml, none/*.yml]\n");
+    char *one = scratch_write(&s, "jobs/1.yml", "scrape_configs:\n- job_name: a\n");
+    char *two = scratch_write(&s, "jobs/2.yml", "global: {}\nscrape_configs: []\n");
+    char *three = scratch_write(&s, "jobs/3.yml", "- job_name: b\n  scrape_timeout: 2m\n");
+    char *four = scratch_write(&s, "jobs/4.yml", "text\n");
+    char *five = scratch_write(&s, "jobs/5.yml", "");
+    char *want = xasprintf("%s:3:3: field x not found in scrape_config\n"
+                           "%s:2:13: found multiple scrape configs with job name \"a\"\n"
+                           "%s:1:1: field global not found in scrape config file\n"
+                           "%s:2:19: scrape timeout greater than scrape interval for scrape config with job name "
+                           "\"b\"\n"
+                           "%s:1:1: scrape config file: expected a mapping, found a single value\n",
+                           main, one, two, three, four);
+    struct buf errors;
+    buf_init(&errors, 1 << 16);
+    assert_null(config_load(main, NULL, false, &errors));
+    assert_string_equal(buf_c(&errors), want);
+    buf_free(&errors);
+    free(want);
+    free(five);
+    free(four);
+    free(three);
+    free(two);
+    free(one);
+    free(main);
+    scratch_remove(&s);
+}
+
+/* A fleet's worth of jobs stays cheap: nothing here is quadratic. */
+static void test_many_jobs(void **state)
+{
+    (void)state;
+    struct buf yaml, errors;
+    buf_init(&yaml, 1 << 24);
+    buf_init(&errors, 1 << 20);
+    buf_add_c(&yaml, "scrape_configs:\n");
+    for (int i = 0; i < 5000; i++)
+        buf_addf(&yaml, "- job_name: job-%d\n  static_configs: [{targets: [host-%d:9100]}]\n", i, i);
+    struct config *c = load(buf_c(&yaml));
+    assert_int_equal(c->jobs_n, 5000);
+    assert_string_equal(c->jobs[4999].static_groups[0].targets[0], "host-4999:9100");
+    struct config *again = load(c->yaml);
+    assert_int_equal(again->jobs[4999].hash, c->jobs[4999].hash);
+    config_unref(again);
+    config_unref(c);
+    buf_add_c(&yaml, "- job_name: job-17\n");
+    assert_null(config_load_text("test.yml", buf_str(&yaml), NULL, false, &errors));
+    assert_string_equal(buf_c(&errors),
+                        "test.yml:10002:13: found multiple scrape configs with job name \"job-17\"\n");
+    buf_clear(&yaml);
+    buf_clear(&errors);
+    buf_add_c(&yaml, "remote_write: [");
+    for (int i = 0; i < 1001; i++)
+        buf_addf(&yaml, "{url: 'http://h%d/'}, ", i);
+    buf_add_c(&yaml, "]");
+    assert_null(config_load_text("test.yml", buf_str(&yaml), NULL, false, &errors));
+    assert_non_null(strstr(buf_c(&errors), ": more than 1000 remote_write endpoints\n"));
+    buf_free(&errors);
+    buf_free(&yaml);
+}
+
+static void *take_and_give(void *c)
+{
+    for (int i = 0; i < 20000; i++)
+        config_unref(config_ref(c));
+    return NULL;
+}
+
+static void test_references_from_threads(void **state)
+{
+    (void)state;
+    struct config *c = load("scrape_configs: [{job_name: a}]");
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, c), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(c->refs, 1);
+    config_unref(c);
+}
+
 static void test_check_files(void **state)
 {
     (void)state;
@@ -996,6 +1088,9 @@ int main(void)
         cmocka_unit_test(test_includes),
         cmocka_unit_test(test_changed_on_disk),
         cmocka_unit_test(test_relabel_files_of_remote),
+        cmocka_unit_test(test_included_errors),
+        cmocka_unit_test(test_many_jobs),
+        cmocka_unit_test(test_references_from_threads),
         cmocka_unit_test(test_check_files),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_sorted_errors),
