@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_target: from discovered labels to labels and URL, with Prometheus's messages for what is wrong. */
+#include "unit.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "target.h"
+
+/* The first job of a configuration with these lines under its job_name. */
+static struct config *config_of(const char *lines)
+{
+    struct buf errors;
+    buf_init(&errors, 65536);
+    char *yaml = xasprintf("scrape_configs:\n- job_name: j\n%s", lines);
+    struct config *c = config_load_text("test.yml", str_of(yaml), NULL, false, &errors);
+    if (!c)
+        fail_msg("%s\n%s", yaml, buf_c(&errors));
+    buf_free(&errors);
+    free(yaml);
+    return c;
+}
+
+/* A target from "name=value name=value"; blanks in values are written as '_'. */
+static struct target *build(const struct config *c, const char *spelled, struct err *err)
+{
+    struct arena arena;
+    struct labels l;
+    arena_init(&arena);
+    labels_init(&l, &arena);
+    char *text = arena_strdup(&arena, spelled);
+    for (char *next, *at = text; *at; at = next) {
+        next = at + strcspn(at, " ");
+        if (*next)
+            *next++ = '\0';
+        size_t eq = strcspn(at, "=");
+        labels_push(&l, str_make(at, eq), str_of(at + eq + 1));
+    }
+    struct target *t = target_build(&c->jobs[0], &l, err);
+    labels_free(&l);
+    arena_free(&arena);
+    return t;
+}
+
+static void print_labels(const struct label *v, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "%s%.*s=%.*s", i ? " " : "", STR_ARG(v[i].name), STR_ARG(v[i].value));
+}
+
+static void expect(const char *lines, const char *discovered, const char *url, const char *labels)
+{
+    struct config *c = config_of(lines);
+    struct err err = {0};
+    struct buf got;
+    buf_init(&got, 65536);
+    struct target *t = build(c, discovered, &err);
+    if (!t)
+        fail_msg("%s: %s", discovered, err.msg);
+    config_unref(c); /* a target needs no configuration */
+    assert_string_equal(t->url, url);
+    print_labels(t->labels, t->labels_n, &got);
+    assert_string_equal(buf_c(&got), labels);
+    assert_true(str_eq_c(t->job, "j"));
+    buf_free(&got);
+    target_unref(t);
+}
+
+static void expect_error(const char *lines, const char *discovered, const char *message)
+{
+    struct config *c = config_of(lines);
+    struct err err = {0};
+    assert_null(build(c, discovered, &err));
+    assert_string_equal(err.msg, message);
+    config_unref(c);
+}
+
+static void labels_get_defaults(void **state)
+{
+    (void)state;
+    expect("", "__address__=h:1", "http://h:1/metrics", "instance=h:1 job=j");
+    expect("", "__address__=h:1 job=own instance=me", "http://h:1/metrics", "instance=me job=own");
+    expect("", "__address__=h:1 __meta_x=y __other=z a=b", "http://h:1/metrics", "a=b instance=h:1 job=j");
+    expect("", "__address__=h __scheme__=https __metrics_path__=/p", "https://h/p", "instance=h job=j");
+    expect("", "__address__=h empty=", "http://h/metrics", "instance=h job=j");
+    expect("  metrics_path: m\n  scheme: https\n", "__address__=[::1]:9", "https://[::1]:9/m",
+           "instance=[::1]:9 job=j");
+}
+
+static void url_is_escaped_as_go_does(void **state)
+{
+    (void)state;
+    expect("  params: {b: [\"x y\", \"2&\"], a: [\"1\"]}\n", "__address__=h",
+           "http://h/metrics?a=1&b=x+y&b=2%26", "instance=h job=j");
+    expect("  params: {b: [one, two]}\n", "__address__=h __param_b=first __param_c=c/",
+           "http://h/metrics?b=first&b=two&c=c%2F", "instance=h job=j");
+    expect("", "__address__=h __metrics_path__=/a%b\"!:@", "http://h/a%25b%22%21:@", "instance=h job=j");
+    expect("  params: {b: [x]}\n", "__address__=h __metrics_path__=/p?q=1", "http://h/p?q=1&b=x",
+           "instance=h job=j");
+    expect("", "__address__=h __param_=x", "http://h/metrics?=x", "instance=h job=j");
+}
+
+#define RULES "  relabel_configs:\n"
+
+static void relabeling_sees_everything_and_changes_it(void **state)
+{
+    (void)state;
+    expect(RULES "  - {source_labels: [__address__], target_label: __param_target}\n"
+                 "  - {source_labels: [__param_target], target_label: instance}\n"
+                 "  - {target_label: __address__, replacement: 'blackbox:9115'}\n",
+           "__address__=example.org", "http://blackbox:9115/metrics?target=example.org",
+           "instance=example.org job=j");
+    expect(RULES "  - {source_labels: [__meta_pod], target_label: pod}\n", "__address__=h __meta_pod=p",
+           "http://h/metrics", "instance=h job=j pod=p");
+    expect(RULES "  - {regex: job, action: labeldrop}\n", "__address__=h", "http://h/metrics", "instance=h");
+    expect(RULES "  - {source_labels: [__scrape_interval__, __scrape_timeout__], target_label: t}\n",
+           "__address__=h", "http://h/metrics", "instance=h job=j t=1m;10s");
+}
+
+static void what_is_wrong_says_so(void **state)
+{
+    (void)state;
+    expect_error("", "a=b", "no address");
+    expect_error("", "__address__=http://h/", "\"http://h/\" is not a valid hostname");
+    expect_error("", "__address__=h __scrape_interval__=x",
+                 "error parsing scrape interval: not a valid duration string: \"x\"");
+    expect_error("", "__address__=h __scrape_interval__=0s", "scrape interval cannot be 0");
+    expect_error("", "__address__=h __scrape_timeout__=0", "scrape timeout cannot be 0");
+    expect_error("", "__address__=h __scrape_interval__=5s",
+                 "scrape timeout cannot be greater than scrape interval (\"10s\" > \"5s\")");
+    expect_error("", "__address__=h a=\xff", "invalid label value for \"a\": it is not UTF-8");
+}
+
+static void timing_may_come_from_labels(void **state)
+{
+    (void)state;
+    struct config *c = config_of("  scrape_interval: 30s\n");
+    struct err err = {0};
+    struct target *t = build(c, "__address__=h", &err);
+    assert_int_equal(t->interval_ms, 30000);
+    assert_int_equal(t->timeout_ms, 10000);
+    target_unref(t);
+    t = build(c, "__address__=h __scrape_interval__=1m30s __scrape_timeout__=500ms __unix_socket__=/s", &err);
+    assert_int_equal(t->interval_ms, 90000);
+    assert_int_equal(t->timeout_ms, 500);
+    assert_string_equal(t->unix_socket, "/s");
+    target_unref(t);
+    config_unref(c);
+}
+
+static void dropped_target_keeps_its_labels_and_the_rule(void **state)
+{
+    (void)state;
+    struct config *c = config_of(RULES "  - {target_label: a, replacement: b}\n"
+                                       "  - {source_labels: [__meta_x], regex: no, action: drop}\n");
+    struct err err = {0};
+    struct target *t = build(c, "__address__=h __meta_x=no", &err);
+    assert_true(t->dropped);
+    assert_int_equal(t->dropped_by, 1);
+    assert_null(t->url);
+    assert_int_equal(t->labels_n, 0);
+    struct buf got;
+    buf_init(&got, 65536);
+    print_labels(t->discovered, t->discovered_n, &got);
+    assert_string_equal(buf_c(&got), "__address__=h __meta_x=no __metrics_path__=/metrics __scheme__=http "
+                                     "__scrape_interval__=1m __scrape_timeout__=10s job=j");
+    buf_free(&got);
+    target_unref(t);
+    config_unref(c);
+}
+
+static uint64_t key_of(const char *lines, const char *discovered, uint64_t *phase)
+{
+    struct config *c = config_of(lines);
+    struct err err = {0};
+    struct target *t = build(c, discovered, &err);
+    assert_non_null(t);
+    uint64_t key = t->key;
+    *phase = t->phase;
+    target_unref(t);
+    config_unref(c);
+    return key;
+}
+
+static void keys_differ_when_scraping_does(void **state)
+{
+    (void)state;
+    uint64_t phase, other;
+    uint64_t key = key_of("", "__address__=h a=b", &phase);
+    assert_true(key == key_of("", "a=b __address__=h __meta_x=y", &other));
+    assert_true(phase == other);
+    assert_true(key != key_of("", "__address__=h a=c", &other));
+    assert_true(phase != other);
+    assert_true(key != key_of("  sample_limit: 5\n", "__address__=h a=b", &other));
+    assert_true(phase == other); /* where it lies in the interval does not depend on settings */
+    assert_true(key != key_of("", "__address__=h a=b __scrape_interval__=20s", &other));
+    assert_true(phase == other);
+    assert_true(key != key_of("", "__address__=h a=b __unix_socket__=/s", &other));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels_get_defaults),
+        cmocka_unit_test(url_is_escaped_as_go_does),
+        cmocka_unit_test(relabeling_sees_everything_and_changes_it),
+        cmocka_unit_test(what_is_wrong_says_so),
+        cmocka_unit_test(timing_may_come_from_labels),
+        cmocka_unit_test(dropped_target_keeps_its_labels_and_the_rule),
+        cmocka_unit_test(keys_differ_when_scraping_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
