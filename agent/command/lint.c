@@ -52,8 +52,8 @@ static const struct {
 
 /* "mibi" as it stands there. */
 static const char *const PREFIXES[] = {
-    "", "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mibi", "giga",
-    "gibi", "tera", "tebi", "peta", "pebi",
+    "", "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo",
+    "kibi", "mega", "mibi", "giga", "gibi", "tera", "tebi", "peta", "pebi",
 };
 
 static const char *base_unit(struct str word)
@@ -96,7 +96,8 @@ static bool has_word(const struct lint *l, const char *word)
     char infix[32];
     int n = snprintf(infix, sizeof infix, "_%s_", word);
     struct str name = str_of(l->lower);
-    return str_find(name, str_make(infix, (size_t)n)) < name.n || str_ends(name, str_make(infix, (size_t)n - 1));
+    return str_find(name, str_make(infix, (size_t)n)) < name.n ||
+           str_ends(name, str_make(infix, (size_t)n - 1));
 }
 
 static void check_type_in_name(const struct lint *l)
@@ -112,7 +113,8 @@ static void check_type_in_name(const struct lint *l)
 
 static void check_abbreviations(const struct lint *l)
 {
-    static const char *const SHORT[] = {"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"};
+    static const char *const SHORT[] = {"s", "ms", "us", "ns", "sec", "b", "kb",
+                                        "mb", "gb", "tb", "pb", "m", "h", "d"};
     for (size_t i = 0; i < sizeof SHORT / sizeof SHORT[0]; i++) {
         if (has_word(l, SHORT[i]))
             found(l, "metric names should not contain abbreviated units");
@@ -156,7 +158,8 @@ static void check_reserved(const struct lint *l)
         found_times(l, "non-summary metrics should not have \"quantile\" label", l->f->quantile_labels);
 }
 
-void lint_check(const struct lint_family *f, void (*fn)(void *ctx, const char *metric, const char *text), void *ctx)
+void lint_check(const struct lint_family *f, void (*fn)(void *ctx, const char *metric, const char *text),
+                void *ctx)
 {
     struct lint l = {.f = f, .name = str_of(f->name), .lower = xstrdup(f->name), .found = fn, .ctx = ctx};
     for (char *p = l.lower; *p; p++)

@@ -5,8 +5,8 @@
 
 #include "block.h"
 
-/* A family as promlint sees it: a histogram or summary under its base name, `le` and `quantile` not counted as labels of
-   their own types. */
+/* A family as promlint sees it: a histogram or summary under its base name, `le` and `quantile` not counted
+   as labels of their own types. */
 struct lint_family {
     const char *name;
     enum block_metric_type type; /* BLOCK_UNSPECIFIED: untyped */
@@ -20,6 +20,7 @@ struct lint_family {
 /* True for a name with a lower-case letter before an upper-case one. */
 bool lint_is_camel(struct str name);
 /* Calls found once for each finding (the same text again for each label it is about). */
-void lint_check(const struct lint_family *f, void (*found)(void *ctx, const char *metric, const char *text), void *ctx);
+void lint_check(const struct lint_family *f, void (*found)(void *ctx, const char *metric, const char *text),
+                void *ctx);
 
 #endif

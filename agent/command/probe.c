@@ -134,15 +134,24 @@ void probe_url(const struct probe_request *request, struct probe_result *out)
 {
     struct probe p = {.request = request, .out = out};
     const char *headers[HEADERS_MAX + 1];
-    char *timeout = xasprintf("X-Prometheus-Scrape-Timeout-Seconds: %.15g", (double)request->timeout_ms / 1000);
+    char *timeout =
+        xasprintf("X-Prometheus-Scrape-Timeout-Seconds: %.15g", (double)request->timeout_ms / 1000);
     join_headers(request, timeout, headers);
     *out = (struct probe_result){.http = true};
     struct http_request r = {
-        .url = request->url, .headers = headers, .options = request->options, .timeout_ms = request->timeout_ms,
-        .unix_socket = request->unix_socket, .on_header = on_header, .on_body = on_body, .on_done = on_done, .ctx = &p,
+        .url = request->url,
+        .headers = headers,
+        .options = request->options,
+        .timeout_ms = request->timeout_ms,
+        .unix_socket = request->unix_socket,
+        .on_header = on_header,
+        .on_body = on_body,
+        .on_done = on_done,
+        .ctx = &p,
     };
     p.loop = loop_new();
-    struct http_client *client = http_client_new(p.loop, (struct http_client_limits){.connections = 8, .multis = 1});
+    struct http_client *client =
+        http_client_new(p.loop, (struct http_client_limits){.connections = 8, .multis = 1});
     if (http_start(client, &r, &out->error))
         loop_run(p.loop);
     end_inflating(&p);

@@ -73,13 +73,15 @@ static void add_plain(struct buf *out, const char *s)
 
 static void add_http(const struct probe_result *p, struct buf *out)
 {
-    if (p->status)
-        buf_addf(out, "status: %ld\n", p->status);
+    if (p->status == 0)
+        return; /* nobody answered */
+    buf_addf(out, "status: %ld\n", p->status);
     buf_add_c(out, "content type: ");
-    add_plain(out, p->content_type[0] ? p->content_type : "(none: Prometheus 3 wants fallback_scrape_protocol)");
+    add_plain(out,
+              p->content_type[0] ? p->content_type : "(none: Prometheus 3 wants fallback_scrape_protocol)");
     buf_addf(out, "\ntime: dns %.1f ms, connect %.1f ms, tls %.1f ms, first byte %.1f ms, total %.1f ms\n",
-             p->seconds_dns * 1000, p->seconds_connect * 1000, p->seconds_tls * 1000, p->seconds_first_byte * 1000,
-             p->seconds * 1000);
+             p->seconds_dns * 1000, p->seconds_connect * 1000, p->seconds_tls * 1000,
+             p->seconds_first_byte * 1000, p->seconds * 1000);
 }
 
 static void add_duplicates(const struct survey_counts *c, struct buf *out)
@@ -117,6 +119,13 @@ void report_text(const struct report *r, struct buf *out)
     buf_addf(out, "target: %s\n", r->name);
     if (p->http)
         add_http(p, out);
+    if (err_is(&p->error)) {
+        buf_add_c(out, "failed: ");
+        add_plain(out, p->error.msg);
+        buf_add_char(out, '\n');
+        if (p->raw_bytes == 0)
+            return;
+    }
     buf_addf(out, "bytes: %" PRIu64 " received, %" PRIu64 " unpacked\n", p->wire_bytes, p->raw_bytes);
     buf_addf(out, "samples: %" PRIu64 "\nseries: %" PRIu64 "\nfamilies: %" PRIu64 "\n", c->samples, c->series,
              count_families(c));
@@ -124,11 +133,6 @@ void report_text(const struct report *r, struct buf *out)
         buf_addf(out, "samples with a timestamp: %" PRIu64 "\n", c->with_timestamp);
     add_duplicates(c, out);
     add_errors(c, out);
-    if (err_is(&p->error)) {
-        buf_add_c(out, "failed: ");
-        add_plain(out, p->error.msg);
-        buf_add_char(out, '\n');
-    }
 }
 
 /* ---- JSON ---- */
@@ -150,7 +154,8 @@ static void json_probe(const struct probe_result *p, struct buf *out)
     if (p->http) {
         buf_addf(out, "\"status\":%ld,", p->status);
         key_text(out, "contentType", p->content_type);
-        buf_addf(out, "\"dnsSeconds\":%.9g,\"connectSeconds\":%.9g,\"tlsSeconds\":%.9g,\"firstByteSeconds\":%.9g,",
+        buf_addf(out,
+                 "\"dnsSeconds\":%.9g,\"connectSeconds\":%.9g,\"tlsSeconds\":%.9g,\"firstByteSeconds\":%.9g,",
                  p->seconds_dns, p->seconds_connect, p->seconds_tls, p->seconds_first_byte);
     }
     buf_addf(out, "\"seconds\":%.9g,", p->seconds);

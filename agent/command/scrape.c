@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scrape: the scrape tester. Fetches as the agent does, reads on after errors, and says what it saw; nothing is
-   forwarded. */
+/* scrape: the scrape tester. Fetches as the agent does, reads on after errors, and says what it saw; nothing
+   is forwarded. */
 #include "command.h"
 
 #include "base/alloc.h"
@@ -124,12 +124,30 @@ static int scrape_target(const struct scrape_flags *f, const struct config_job *
         .options = &job->http,
         .timeout_ms = f->timeout_ms ? f->timeout_ms : t->timeout_ms,
         .compression = job->enable_compression,
-        .max_raw = job->body_size_limit ? job->body_size_limit : RAW_MAX,
+        .max_raw = job->body_size_limit ? job->body_size_limit - 1 : RAW_MAX,
     };
     return scrape_one(f, t->url, &request);
 }
 
-static int scrape_set(const struct scrape_flags *f, const struct config_job *job, const struct labels *set)
+/* Keys of the targets scraped so far: as in the agent, what several sources name is one target. */
+struct seen {
+    uint64_t *keys;
+    size_t n, cap;
+};
+
+static bool is_new(struct seen *seen, uint64_t key)
+{
+    for (size_t i = 0; i < seen->n; i++) {
+        if (seen->keys[i] == key)
+            return false;
+    }
+    seen->keys = xgrow(seen->keys, &seen->cap, seen->n + 1, sizeof *seen->keys);
+    seen->keys[seen->n++] = key;
+    return true;
+}
+
+static int scrape_set(const struct scrape_flags *f, const struct config_job *job, const struct labels *set,
+                      struct seen *seen)
 {
     struct err err = {0};
     struct buf text;
@@ -142,7 +160,7 @@ static int scrape_set(const struct scrape_flags *f, const struct config_job *job
         code = EXIT_FAILED;
     } else if (t->dropped) {
         fprintf(stderr, "%s: dropped by rule %zu of relabel_configs\n", buf_c(&text), t->dropped_by + 1);
-    } else {
+    } else if (is_new(seen, t->key)) {
         code = scrape_target(f, job, t);
     }
     if (t)
@@ -167,6 +185,7 @@ static int scrape_sets(const struct scrape_flags *f, const struct config_job *jo
 {
     struct arena arena;
     struct labels *sets = NULL;
+    struct seen seen = {0};
     struct buf errors;
     arena_init(&arena);
     buf_init(&errors, ERRORS_MAX);
@@ -174,11 +193,12 @@ static int scrape_sets(const struct scrape_flags *f, const struct config_job *jo
     int code = errors.n ? EXIT_FAILED : EXIT_GOOD;
     fwrite(errors.p, 1, errors.n, stderr);
     for (size_t i = 0; i < n; i++)
-        code = worse(code, scrape_set(f, job, &sets[i]));
+        code = worse(code, scrape_set(f, job, &sets[i], &seen));
     if (n == 0) {
         fprintf(stderr, "job %s has no static or file targets\n", job->job_name);
         code = EXIT_FAILED;
     }
+    free(seen.keys);
     buf_free(&errors);
     arena_free(&arena); /* the sets lie in it */
     return code;
@@ -232,8 +252,10 @@ int command_scrape(int argc, char **argv)
 {
     struct scrape_flags f = {.max_errors = 20};
     const struct flag flags[] = {
-        {"config.file", FLAG_STRING, &f.config_file, "FILE", "take targets and settings from this configuration"},
-        {"job", FLAG_STRING, &f.job, "NAME", "the job of --config.file whose static and file targets to scrape"},
+        {"config.file", FLAG_STRING, &f.config_file, "FILE",
+         "take targets and settings from this configuration"},
+        {"job", FLAG_STRING, &f.job, "NAME",
+         "the job of --config.file whose static and file targets to scrape"},
         {"timeout", FLAG_DURATION, &f.timeout_ms, "DURATION", "for the whole scrape (10s, or the job's)"},
         {"bearer-token-file", FLAG_STRING, &f.bearer_token_file, "FILE", "send the token in it"},
         {"header", FLAG_LIST, &f.headers, "\"NAME: VALUE\"", "a further request header, repeatable"},
@@ -245,9 +267,11 @@ int command_scrape(int argc, char **argv)
         {"json", FLAG_BOOL, &f.json, NULL, "one JSON object a target"},
     };
     const struct flag_command command = {
-        .synopsis = "obsagent scrape URL|FILE|- [flags]\nobsagent scrape --config.file=FILE --job=NAME [flags]",
-        .text = "Scrapes once and reports status, times, sizes, samples, series, every error with line and column, and\n"
-                "series that stand twice. Exit codes: 0 good, 1 failed or errors, 2 wrong usage, 3 lint findings.",
+        .synopsis =
+            "obsagent scrape URL|FILE|- [flags]\nobsagent scrape --config.file=FILE --job=NAME [flags]",
+        .text = "Scrapes once and reports status, times, sizes, samples, series, every error with line and\n"
+                "column, and series that stand twice. Nothing is forwarded.\n"
+                "Exit codes: 0 good, 1 failed or errors, 2 wrong usage, 3 lint findings.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],
     };

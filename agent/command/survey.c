@@ -11,8 +11,8 @@
 
 #define TEXT_MAX 200
 
-/* 64-bit keys to numbers; open addressing, never shrinks. Two different series with one hash are a chance of one in
-   10^13 for a million series: good enough to report on. */
+/* 64-bit keys to numbers; open addressing, never shrinks. Two different series with one hash are a chance of
+   one in 10^13 for a million series: good enough to report on. */
 struct map {
     uint64_t *keys; /* 0 = free */
     uint64_t *values;
@@ -31,9 +31,9 @@ struct survey {
     size_t duplicates_cap;
     struct survey_family *families;
     size_t families_n, families_cap;
-    struct map series;   /* hash of all labels -> line */
-    struct map metrics;  /* hash of family and labels as written, le and quantile left out where promlint does -> 1 */
-    struct map by_name;  /* hash of a family's name -> its index + 1 */
+    struct map series;  /* hash of all labels -> line */
+    struct map metrics; /* hash of family and labels as written, without what promlint leaves out -> 1 */
+    struct map by_name; /* hash of a family's name -> its index + 1 */
 };
 
 /* ---- map ---- */
@@ -103,7 +103,8 @@ static void add_duplicate(struct survey *s, const struct exposition_sample *samp
 {
     if (s->counts.duplicates++ >= s->keep)
         return;
-    s->duplicates = xgrow(s->duplicates, &s->duplicates_cap, s->counts.first_duplicates_n + 1, sizeof *s->duplicates);
+    s->duplicates =
+        xgrow(s->duplicates, &s->duplicates_cap, s->counts.first_duplicates_n + 1, sizeof *s->duplicates);
     s->duplicates[s->counts.first_duplicates_n++] =
         (struct survey_duplicate){sample->line, first_line, cut(sample->series)};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* survey: reads one exposition and remembers what a person wants to know of it: every error with its place, series
-   that stand twice, families, and what lint needs. Memory: 16 bytes a series. */
+/* survey: reads one exposition and remembers what a person wants to know of it: every error with its place,
+   series that stand twice, families, and what lint needs. Memory: 16 bytes a series. */
 #ifndef OBSAGENT_COMMAND_SURVEY_H
 #define OBSAGENT_COMMAND_SURVEY_H
 

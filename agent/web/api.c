@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api: answers in the shapes of Prometheus's HTTP API, so that what reads a Prometheus's targets reads ours. */
+/* api: answers in the shapes of Prometheus's HTTP API, so that what reads a Prometheus's targets
+   reads ours. */
 #include "api.h"
 
 #include "base/clock.h"
@@ -77,7 +78,8 @@ static void add_global_url(struct buf *out, const char *url)
         size_t at = str_find(s, str_of(LOCAL[i]));
         struct str rest = str_skip(s, at + strlen(LOCAL[i]));
         bool whole = rest.n == 0 || rest.p[0] == ':' || rest.p[0] == '/';
-        if (at == s.n || at > strlen("https") || !whole || gethostname(host, sizeof host - 1) != 0 || !host[0])
+        if (at == s.n || at > strlen("https") || !whole || gethostname(host, sizeof host - 1) != 0 ||
+            !host[0])
             continue;
         struct buf text;
         buf_init(&text, s.n + sizeof host + 8);
@@ -201,7 +203,8 @@ void api_buildinfo(struct buf *out, const struct web_view *view)
     begin(out);
     buf_add_c(out, "{\"version\":");
     add_string(out, view->version);
-    buf_add_c(out, ",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}");
+    buf_add_c(out,
+              ",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}");
     end(out);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* api: answers in the shapes of Prometheus's HTTP API (web/api/v1), as far as an agent has something to say. */
+/* api: answers in the shapes of Prometheus's HTTP API (web/api/v1), as far as an agent has something to
+   say. */
 #ifndef OBSAGENT_WEB_API_H
 #define OBSAGENT_WEB_API_H
 
@@ -8,7 +9,8 @@
 /* The error envelope. */
 void api_error(struct buf *out, const char *type, const char *message);
 
-/* /api/v1/targets. `state` is "active", "dropped", "any" or "" (any); `pool` "" for all. Needs VIEW_TARGETS. */
+/* /api/v1/targets. `state` is "active", "dropped", "any" or "" (any); `pool` "" for all. Needs
+   VIEW_TARGETS. */
 void api_targets(struct buf *out, const struct web_view *view, const char *state, const char *pool);
 /* /api/v1/scrape_pools. Needs VIEW_JOBS. */
 void api_scrape_pools(struct buf *out, const struct web_view *view);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* auth: who may ask. A bcrypt comparison is made to be slow, and the server has one thread: headers that were good are
-   remembered by their SHA-256, and others are tried only so often a second. */
+/* auth: who may ask. A bcrypt comparison is made to be slow, and the server has one thread: headers that were
+   good are remembered by their SHA-256, and others are tried only so often a second. */
 #include "auth.h"
 
 #include "base/alloc.h"
@@ -81,7 +81,8 @@ const struct web_config *auth_config(const struct auth *a)
 
 const char *auth_challenge(const struct auth *a)
 {
-    return a->config && a->config->users_n ? "Basic realm=\"obsagent\", charset=\"UTF-8\"" : "Bearer realm=\"obsagent\"";
+    return a->config && a->config->users_n ? "Basic realm=\"obsagent\", charset=\"UTF-8\""
+                                           : "Bearer realm=\"obsagent\"";
 }
 
 /* A bad new file leaves the old one in force: locking everybody out, or nobody, would both be worse. */
@@ -128,7 +129,8 @@ static bool decode(const char *text, unsigned char *out, size_t *n)
 {
     size_t len = strlen(text);
     size_t padding = len && text[len - 1] == '=' ? (len > 1 && text[len - 2] == '=' ? 2 : 1) : 0;
-    if (len == 0 || len % 4 || len > HEADER_MAX || EVP_DecodeBlock(out, (const unsigned char *)text, (int)len) < 0)
+    if (len == 0 || len % 4 || len > HEADER_MAX ||
+        EVP_DecodeBlock(out, (const unsigned char *)text, (int)len) < 0)
         return false;
     *n = len / 4 * 3 - padding;
     return memchr(out, '\0', *n) == NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* auth: who may ask. Holds the web configuration file and reads it again when it has changed (users and token; the
-   certificate stays that of the start). Used from one thread. */
+/* auth: who may ask. Holds the web configuration file and reads it again when it has changed (users and
+   token; the certificate stays that of the start). Used from one thread. */
 #ifndef OBSAGENT_WEB_AUTH_H
 #define OBSAGENT_WEB_AUTH_H
 

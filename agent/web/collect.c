@@ -21,7 +21,8 @@ static void collect_log(struct metric_out *out)
 /* The reasons that the engine tells apart; the rest are refused connections, bad statuses, parse errors. */
 static void collect_failures(const struct scrape_totals *t, struct metric_out *out)
 {
-    uint64_t known = t->scrapes_timeout + t->scrapes_sample_limit + t->scrapes_body_size_limit + t->scrapes_label_limit;
+    uint64_t known =
+        t->scrapes_timeout + t->scrapes_sample_limit + t->scrapes_body_size_limit + t->scrapes_label_limit;
     const struct {
         const char *reason;
         uint64_t n;
@@ -83,8 +84,8 @@ static void collect_books(const struct web_view *view, struct metric_out *out)
         else if (strcmp(b->kind, "filtered") == 0)
             metric_emit(out, METRIC_SAMPLES_FILTERED, n, "endpoint", b->endpoint, "job", b->job, NULL);
         else if (strcmp(b->kind, "lost") == 0)
-            metric_emit(out, METRIC_SAMPLES_LOST, n, "endpoint", b->endpoint, "job", b->job, "reason", b->reason,
-                        NULL);
+            metric_emit(out, METRIC_SAMPLES_LOST, n, "endpoint", b->endpoint, "job", b->job, "reason",
+                        b->reason, NULL);
     }
 }
 
@@ -102,7 +103,8 @@ static void collect_queue(const struct queue_stats *q, struct metric_out *out)
 static void collect_buffered(const struct remote_status *r, int64_t now_ms, struct metric_out *out)
 {
     const struct queue_reader_stats *q = &r->queue;
-    double age_s = q->oldest_wall_ms && q->oldest_wall_ms < now_ms ? (double)(now_ms - q->oldest_wall_ms) / 1000 : 0;
+    double age_s =
+        q->oldest_wall_ms && q->oldest_wall_ms < now_ms ? (double)(now_ms - q->oldest_wall_ms) / 1000 : 0;
     metric_emit(out, METRIC_SAMPLES_BUFFERED, (double)q->buffered_samples, "endpoint", r->name, NULL);
     metric_emit(out, METRIC_QUEUE_BLOCKS, (double)q->buffered_blocks, "endpoint", r->name, NULL);
     metric_emit(out, METRIC_QUEUE_BYTES, (double)q->buffered_bytes, "endpoint", r->name, NULL);
@@ -119,8 +121,8 @@ static void collect_requests(const struct remote_status *r, struct metric_out *o
         {"5xx", r->responses_5xx}, {"error", r->network_errors},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        metric_emit(out, METRIC_REMOTE_REQUESTS, (double)rows[i].n, "endpoint", r->name, "status", rows[i].status,
-                    NULL);
+        metric_emit(out, METRIC_REMOTE_REQUESTS, (double)rows[i].n, "endpoint", r->name, "status",
+                    rows[i].status, NULL);
 }
 
 static void collect_remote(const struct remote_status *r, int64_t now_ms, struct metric_out *out)
@@ -136,7 +138,8 @@ static void collect_remote(const struct remote_status *r, int64_t now_ms, struct
     for (int s = REMOTE_IDLE; s <= REMOTE_HELD_URL; s++)
         metric_emit(out, METRIC_REMOTE_STATE, (int)r->state == s, "endpoint", name, "state",
                     view_remote_state((enum remote_state)s), NULL);
-    metric_emit(out, METRIC_REMOTE_LAST_SUCCESS, (double)r->last_success_wall_ms / 1000, "endpoint", name, NULL);
+    metric_emit(out, METRIC_REMOTE_LAST_SUCCESS, (double)r->last_success_wall_ms / 1000, "endpoint", name,
+                NULL);
     metric_emit(out, METRIC_REMOTE_HIGHEST_TS, (double)r->highest_ts_ms / 1000, "endpoint", name, NULL);
     metric_emit(out, METRIC_REMOTE_SEND_SECONDS, r->send_seconds_total, "endpoint", name, NULL);
 }

@@ -74,7 +74,8 @@ static bool describe(struct listen_socket *s, struct err *err)
 bool listen_open(const char *address, struct listen_socket *out, struct err *err)
 {
     char host[256], port[8];
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *list = NULL;
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM},
+                    *list = NULL;
     if (!split(address, host, port, err))
         return false;
     int rc = getaddrinfo(host[0] ? host : NULL, port, &hints, &list);

@@ -11,8 +11,8 @@ struct listen_socket {
     char shown[96]; /* "127.0.0.1:8429", "[::]:8429": for the log */
 };
 
-/* `address` is host:port, :port (all addresses, both families where there are two) or [v6]:port; port 0 takes a free
-   one. The socket does not block. False with err when the address is bad or taken. */
+/* `address` is host:port, :port (all addresses, both families where there are two) or [v6]:port; port 0 takes
+   a free one. The socket does not block. False with err when the address is bad or taken. */
 bool listen_open(const char *address, struct listen_socket *out, struct err *err) MUSTCHECK;
 
 #endif

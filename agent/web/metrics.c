@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics: the register of collectors, and the page made of what they emit. Nothing is stored between pages: a metric
-   costs memory only while somebody asks for it. */
+/* metrics: the register of collectors, and the page made of what they emit. Nothing is stored between pages:
+   a metric costs memory only while somebody asks for it. */
 #include "metrics.h"
 
 #include "base/alloc.h"

@@ -6,8 +6,8 @@
 
 #include "view.h"
 
-/* The frame: everything up to and including <main> and a heading, and what closes it. `title` is ours, not escaped.
-   `here` is the path of the page, to mark it in the navigation. */
+/* The frame: everything up to and including <main> and a heading, and what closes it. `title` is ours, not
+   escaped. `here` is the path of the page, to mark it in the navigation. */
 void page_begin(struct buf *out, const char *title, const char *here);
 void page_end(struct buf *out, const struct web_view *view);
 

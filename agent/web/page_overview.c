@@ -193,9 +193,10 @@ static void add_job(struct buf *out, const struct view_job *j)
 
 static void add_jobs(struct buf *out, const struct web_view *v)
 {
-    buf_add_c(out, "<h2>Jobs</h2>\n<table><thead><tr><th>Job</th><th>State</th><th class=\"num\">Down</th>"
-                   "<th class=\"num\">Not scraped yet</th><th class=\"num\">Dropped by rules</th></tr></thead>"
-                   "<tbody>\n");
+    buf_add_c(out,
+              "<h2>Jobs</h2>\n<table><thead><tr><th>Job</th><th>State</th><th class=\"num\">Down</th>"
+              "<th class=\"num\">Not scraped yet</th><th class=\"num\">Dropped by rules</th></tr></thead>"
+              "<tbody>\n");
     for (size_t i = 0; i < v->jobs_n; i++)
         add_job(out, &v->jobs[i]);
     if (v->jobs_n == 0)

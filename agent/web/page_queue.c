@@ -113,7 +113,8 @@ static void add_reject(struct buf *out, const struct web_view *v, const struct r
     page_ago(out, v->now_ms, r->wall_ms);
     buf_add_c(out, "</td><td data-l=\"Endpoint\">");
     page_text(out, r->endpoint);
-    buf_addf(out, "</td><td data-l=\"Answer\">%ld</td><td data-l=\"Series\"><span class=\"chip\">", r->status);
+    buf_addf(out, "</td><td data-l=\"Answer\">%ld</td><td data-l=\"Series\"><span class=\"chip\">",
+             r->status);
     page_text(out, r->series);
     buf_add_c(out, "</span><div class=\"err\">");
     page_text(out, r->message);
@@ -123,9 +124,10 @@ static void add_reject(struct buf *out, const struct web_view *v, const struct r
 void page_rejects(struct buf *out, const struct web_view *view)
 {
     page_begin(out, "Rejected series", "/rejects");
-    buf_add_c(out, "<p class=\"dim\">Series that a receiver refused, newest first, with its words. Their neighbours in the "
-                   "same request were delivered.</p>\n<table><thead><tr><th>When</th><th>Endpoint</th><th>Answer</th>"
-                   "<th>Series</th><th class=\"num\">Samples</th></tr></thead><tbody>\n");
+    buf_add_c(out, "<p class=\"dim\">Series that a receiver refused, newest first, with its words. Their "
+                   "neighbours in the same request were delivered.</p>\n<table><thead><tr><th>When</th>"
+                   "<th>Endpoint</th><th>Answer</th><th>Series</th><th class=\"num\">Samples</th></tr>"
+                   "</thead><tbody>\n");
     for (size_t i = 0; i < view->rejects_n; i++)
         add_reject(out, view, &view->rejects[i]);
     if (view->rejects_n == 0)

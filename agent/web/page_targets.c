@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* page_targets: every target with its last scrape, filtered by a plain form; and what discovery found but rules
-   dropped. */
+/* page_targets: every target with its last scrape, filtered by a plain form; and what discovery found but
+   rules dropped. */
 #include "page.h"
 
 #include <stdlib.h>
@@ -35,7 +35,8 @@ static bool text_matches(const struct scrape_status *s, struct str needle)
 static bool matches(const struct scrape_status *s, const struct page_filter *f)
 {
     return !s->target->dropped && (!f->job[0] || str_eq_c(s->target->job, f->job)) &&
-           (!f->health[0] || strcmp(view_health(s->health), f->health) == 0) && text_matches(s, str_of(f->text));
+           (!f->health[0] || strcmp(view_health(s->health), f->health) == 0) &&
+           text_matches(s, str_of(f->text));
 }
 
 static void add_option(struct buf *out, const char *value, const char *text, const char *chosen)
@@ -58,7 +59,8 @@ static void add_form(struct buf *out, const struct web_view *v, const struct pag
     add_option(out, "up", "up", f->health);
     add_option(out, "down", "down", f->health);
     add_option(out, "unknown", "not scraped yet", f->health);
-    buf_add_c(out, "</select><input type=\"search\" name=\"text\" aria-label=\"Text\" placeholder=\"URL, label or error\""
+    buf_add_c(out, "</select><input type=\"search\" name=\"text\" aria-label=\"Text\" "
+                   "placeholder=\"URL, label or error\""
                    " value=\"");
     page_text(out, f->text);
     buf_add_c(out, "\"><button>Show</button></form>\n");
@@ -104,7 +106,8 @@ static void add_row(struct buf *out, const struct web_view *v, const struct scra
 {
     const struct target *t = s->target;
     buf_add_c(out, "<tr><td data-l=\"State\">");
-    page_badge(out, s->health == SCRAPE_UP ? "good" : s->health == SCRAPE_DOWN ? "bad" : "dim", view_health(s->health));
+    const char *colour = s->health == SCRAPE_UP ? "good" : s->health == SCRAPE_DOWN ? "bad" : "dim";
+    page_badge(out, colour, view_health(s->health));
     buf_add_c(out, "</td><td data-l=\"Target\">");
     add_url(out, t->url);
     if (t->unix_socket) {
@@ -169,7 +172,8 @@ void page_targets(struct buf *out, const struct web_view *view, const struct pag
     if (found == 0)
         buf_add_c(out, "<p class=\"dim\">No target matches.</p>");
     if (found > ROWS_MAX)
-        buf_addf(out, "<p class=\"note\">%zu of %zu targets are shown; narrow the choice above to see the others.</p>",
+        buf_addf(out, "<p class=\"note\">%zu of %zu targets are shown; narrow the choice above to see the "
+                      "others.</p>",
                  (size_t)ROWS_MAX, found);
     page_end(out, view);
 }
@@ -185,9 +189,13 @@ static void add_discovery_jobs(struct buf *out, const struct web_view *v)
         uint64_t kept = j->up + j->down + j->unknown;
         buf_add_c(out, "<tr><td data-l=\"Job\">");
         page_text(out, j->job);
-        buf_addf(out, "</td><td class=\"num\" data-l=\"Found\">%llu</td><td class=\"num\" data-l=\"Kept\">%llu</td>"
-                      "<td class=\"num\" data-l=\"Dropped\">%llu</td></tr>\n",
-                 (unsigned long long)(kept + j->dropped), (unsigned long long)kept, (unsigned long long)j->dropped);
+        buf_add_c(out, "</td><td class=\"num\" data-l=\"Found\">");
+        page_count(out, kept + j->dropped);
+        buf_add_c(out, "</td><td class=\"num\" data-l=\"Kept\">");
+        page_count(out, kept);
+        buf_add_c(out, "</td><td class=\"num\" data-l=\"Dropped\">");
+        page_count(out, j->dropped);
+        buf_add_c(out, "</td></tr>\n");
     }
     buf_add_c(out, "</tbody></table>\n");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process: what this process costs, from /proc. A hardened container may hide some of it: then it is left out. */
+/* process: what this process costs, from /proc. A hardened container may hide some of it: then it is
+   left out. */
 #include "process.h"
 
 #include "base/clock.h"
@@ -12,7 +13,8 @@
 
 #define PROC_FILE_MAX ((size_t)64 << 10)
 
-/* The number behind `key` at the start of a line, e.g. "RssAnon:" in /proc/self/status; 0 when there is none. */
+/* The number behind `key` at the start of a line, e.g. "RssAnon:" in /proc/self/status; 0 when there is
+   none. */
 static double number_after(const char *path, const char *key)
 {
     struct buf b;

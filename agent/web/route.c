@@ -104,8 +104,8 @@ static void get_healthy(struct answer *a)
     text(a, 200, "obsagent is healthy.");
 }
 
-/* Ready means that scraping goes on; an endpoint that fails is said here and is no reason to take the pod away, for
-   the buffer is there to bridge it. */
+/* Ready means that scraping goes on; an endpoint that fails is said here and is no reason to take the pod
+   away, for the buffer is there to bridge it. */
 static void get_ready(struct answer *a)
 {
     struct web_view view;
@@ -264,7 +264,8 @@ static void wrong_method(struct answer *a, const struct route *r)
     text(a, 405, post ? "Only POST or PUT requests allowed" : "Method Not Allowed");
 }
 
-void route_answer(const struct web_options *options, const struct route_request *request, struct route_reply *reply)
+void route_answer(const struct web_options *options, const struct route_request *request,
+                  struct route_reply *reply)
 {
     struct answer a = {options, request, reply};
     size_t i = route_counted_index(request->path);

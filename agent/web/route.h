@@ -23,7 +23,8 @@ struct route_reply {
 };
 
 /* Fills the reply. */
-void route_answer(const struct web_options *options, const struct route_request *request, struct route_reply *reply);
+void route_answer(const struct web_options *options, const struct route_request *request,
+                  struct route_reply *reply);
 
 /* The path as it is counted: one of the table, or "other"; paths from outside must not make series. */
 const char *route_counted_path(size_t index);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server: libmicrohttpd around the routes. One thread with a small stack and a bounded number of connections: pages are
-   small and rare, and nobody who asks may cost the scraper anything. */
+/* server: libmicrohttpd around the routes. One thread with a small stack and a bounded number of connections:
+   pages are small and rare, and nobody who asks may cost the scraper anything. */
 #include "web.h"
 
 #include "auth.h"
@@ -65,7 +65,8 @@ static void collect_requests(void *ctx, struct metric_out *out)
             if (n == 0)
                 continue;
             snprintf(status, sizeof status, "%u", STATUSES[s]);
-            metric_emit(out, METRIC_HTTP_REQUESTS, (double)n, "path", route_counted_path(r), "status", status, NULL);
+            metric_emit(out, METRIC_HTTP_REQUESTS, (double)n, "path", route_counted_path(r), "status", status,
+                        NULL);
         }
     }
 }
@@ -79,8 +80,9 @@ static void add_headers(struct web *w, struct MHD_Response *response, const stru
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},
         {"Referrer-Policy", "no-referrer"},
-        {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
-                                    "base-uri 'none'; frame-ancestors 'none'"},
+        {"Content-Security-Policy",
+         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+         "base-uri 'none'; frame-ancestors 'none'"},
     };
     const struct web_config *c = auth_config(w->auth);
     for (size_t i = 0; i < sizeof FIXED / sizeof FIXED[0]; i++)
@@ -116,7 +118,8 @@ static enum MHD_Result send_reply(struct web *w, struct MHD_Connection *connecti
     return result;
 }
 
-static enum MHD_Result refuse(struct web *w, struct MHD_Connection *connection, const char *path, unsigned status)
+static enum MHD_Result refuse(struct web *w, struct MHD_Connection *connection, const char *path,
+                              unsigned status)
 {
     struct route_reply reply = {.status = status, .content_type = "text/plain; charset=utf-8"};
     buf_init(&reply.body, 256);
@@ -138,19 +141,22 @@ static enum route_method method_of(const char *method)
     return ROUTE_OTHER;
 }
 
-static enum MHD_Result answer(struct web *w, struct MHD_Connection *connection, const char *path, const char *method)
+static enum MHD_Result answer(struct web *w, struct MHD_Connection *connection, const char *path,
+                              const char *method)
 {
-    struct route_request request = {.method = method_of(method), .path = path, .arg = find_arg, .ctx = connection};
+    struct route_request request = {
+        .method = method_of(method), .path = path, .arg = find_arg, .ctx = connection};
     struct route_reply reply = {0};
     buf_init(&reply.body, ANSWER_MAX);
     route_answer(&w->options, &request, &reply);
     return send_reply(w, connection, path, &reply);
 }
 
-/* Called once when the headers are there, then for each piece of an upload, then with none left. *state counts the bytes
-   of the upload, which nothing here wants, plus one. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
-                                  const char *version, const char *upload, size_t *upload_n, void **state)
+/* Called once when the headers are there, then for each piece of an upload, then with none left. *state
+   counts the bytes of the upload, which nothing here wants, plus one. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_n, void **state)
 {
     struct web *w = ctx;
     (void)version;
@@ -163,7 +169,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
             w->auth, MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION));
         if (may == AUTH_OK)
             return MHD_YES;
-        return refuse(w, connection, path, may == AUTH_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_UNAUTHORIZED);
+        return refuse(w, connection, path,
+                      may == AUTH_BUSY ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_UNAUTHORIZED);
     }
     if (*upload_n == 0)
         return answer(w, connection, path, method);
@@ -203,7 +210,10 @@ static bool start_daemon(struct web *w, struct err *err)
     const struct web_config *c = auth_config(w->auth);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC;
     struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
     };
     if (c && c->cert_pem) {
         if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
@@ -214,14 +224,16 @@ static bool start_daemon(struct web *w, struct err *err)
         tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)c->tls_priorities};
     }
     w->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, w, MHD_OPTION_EXTERNAL_LOGGER, on_message, w, MHD_OPTION_LISTEN_SOCKET,
-        w->socket.fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
-        STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, w, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        flags, 0, NULL, NULL, on_request, w, MHD_OPTION_EXTERNAL_LOGGER, on_message, w,
+        MHD_OPTION_LISTEN_SOCKET, w->socket.fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, w, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     atomic_store(&w->started, w->daemon != NULL);
     if (w->daemon)
         return true;
-    return err_set(err, "cannot start the HTTP server: %s", w->last_message[0] ? w->last_message : "unknown reason");
+    return err_set(err, "cannot start the HTTP server: %s",
+                   w->last_message[0] ? w->last_message : "unknown reason");
 }
 
 static void free_web(struct web *w)

@@ -14,7 +14,8 @@ static struct view_job *add_job(struct web_view *v, struct str name)
     return &v->jobs[v->jobs_n++];
 }
 
-/* Targets come sorted by job, jobs mostly in the order of the configuration: the search starts at the last hit. */
+/* Targets come sorted by job, jobs mostly in the order of the configuration: the search starts at the
+   last hit. */
 static struct view_job *find_job(struct web_view *v, struct str name)
 {
     for (size_t i = 0; i < v->jobs_n; i++) {

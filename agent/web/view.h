@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* view: plain copies of what the other rooms know, taken for one answer. Pages, JSON and collectors read only this,
-   so that they hold nobody up and can be tested with made-up data. */
+/* view: plain copies of what the other rooms know, taken for one answer. Pages, JSON and collectors read only
+   this, so that they hold nobody up and can be tested with made-up data. */
 #ifndef OBSAGENT_WEB_VIEW_H
 #define OBSAGENT_WEB_VIEW_H
 

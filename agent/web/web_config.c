@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* web_config: TLS and users of the agent's own HTTP. A word that is not understood is an error: a security setting
-   must not be ignored. */
+/* web_config: TLS and users of the agent's own HTTP. A word that is not understood is an error: a security
+   setting must not be ignored. */
 #include "web_config.h"
 
 #include "../config/yaml.h"
@@ -184,7 +184,8 @@ static void read_headers(struct loading *l, const struct node *value)
         const struct pair *pair = &value->pairs[i];
         if (pair->value->kind != NODE_SCALAR || !is_header_text(pair->key, true) ||
             !is_header_text(pair->value->text, false)) {
-            problem_add(&l->problems, pair->at, "HTTP header \"%.*s\" can not be configured", STR_ARG(pair->key));
+            problem_add(&l->problems, pair->at, "HTTP header \"%.*s\" can not be configured",
+                        STR_ARG(pair->key));
             continue;
         }
         c->headers = xgrow(c->headers, &c->headers_cap, c->headers_n + 1, sizeof *c->headers);
@@ -214,7 +215,8 @@ static void read_users(struct loading *l, const struct node *value)
     for (size_t i = 0; i < value->n; i++) {
         const struct pair *pair = &value->pairs[i];
         const struct node *hash = pair->value;
-        if (hash->kind != NODE_SCALAR || hash->text.n != BCRYPT_LENGTH || !str_starts(hash->text, STR("$2"))) {
+        if (hash->kind != NODE_SCALAR || hash->text.n != BCRYPT_LENGTH ||
+            !str_starts(hash->text, STR("$2"))) {
             problem_add(&l->problems, pair->at, "the password of user \"%.*s\" is not a bcrypt hash",
                         STR_ARG(pair->key));
             continue;

@@ -26,8 +26,8 @@ struct web_config {
     size_t headers_n, headers_cap;
 };
 
-/* Reads the file; certificate and key are read too, relative to its directory. What Prometheus knows and we cannot do
-   is an error that says so. NULL with err "FILE:LINE:COL: why" (the first problem). */
+/* Reads the file; certificate and key are read too, relative to its directory. What Prometheus knows and we
+   cannot do is an error that says so. NULL with err "FILE:LINE:COL: why" (the first problem). */
 struct web_config *web_config_load(const char *path, struct err *err) MUSTCHECK;
 void web_config_free(struct web_config *c);
 

@@ -99,9 +99,12 @@ static void test_types(void **state)
     lint("# HELP x t\n# TYPE x gauge\nx{le=\"1\"} 1\nx{quantile=\"2\"} 1\n",
          "x non-histogram metrics should not have \"le\" label\n"
          "x non-summary metrics should not have \"quantile\" label\n");
-    lint("# HELP h t\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n", "");
+    lint(
+        "# HELP h t\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
+        "");
     lint("# HELP s t\n# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n", "");
-    lint("# HELP s t\n# TYPE s summary\ns{le=\"0.5\"} 1\n", "s non-histogram metrics should not have \"le\" label\n");
+    lint("# HELP s t\n# TYPE s summary\ns{le=\"0.5\"} 1\n",
+         "s non-histogram metrics should not have \"le\" label\n");
     lint("# HELP h t\n# TYPE h histogram\nh_bucket{quantile=\"1\",le=\"1\"} 1\n",
          "h non-summary metrics should not have \"quantile\" label\n");
 }
@@ -113,9 +116,11 @@ static void test_labels(void **state)
          "x label names should be written in 'snake_case' not 'camelCase'\n"
          "x label names should be written in 'snake_case' not 'camelCase'\n"
          "x label names should be written in 'snake_case' not 'camelCase'\n");
-    lint("# HELP h t\n# TYPE h histogram\nh_bucket{aB=\"1\",le=\"1\"} 1\nh_bucket{aB=\"1\",le=\"2\"} 1\nh_sum{aB=\"1\"} 1\n",
+    lint("# HELP h t\n# TYPE h histogram\nh_bucket{aB=\"1\",le=\"1\"} 1\nh_bucket{aB=\"1\",le=\"2\"} "
+         "1\nh_sum{aB=\"1\"} 1\n",
          "h label names should be written in 'snake_case' not 'camelCase'\n");
-    lint("# HELP x t\nx{a=\"1\"} 1\nx{a=\"1\"} 2\nx{a=\"1\"} 3\nx 1\n", "x metric not unique\nx metric not unique\n");
+    lint("# HELP x t\nx{a=\"1\"} 1\nx{a=\"1\"} 2\nx{a=\"1\"} 3\nx 1\n",
+         "x metric not unique\nx metric not unique\n");
 }
 
 static void test_survey(void **state)

@@ -110,10 +110,19 @@ static void test_view(void **state)
         {"lost", "vm", "node", "rejected", 2},
     };
     struct view_job jobs[] = {{.job = "node", .up = 3, .down = 1}};
-    struct remote_status remotes[] = {{.name = "vm", .state = REMOTE_RETRYING, .responses_2xx = 4, .network_errors = 2,
+    struct remote_status remotes[] = {{.name = "vm",
+                                       .state = REMOTE_RETRYING,
+                                       .responses_2xx = 4,
+                                       .network_errors = 2,
                                        .queue = {.buffered_samples = 40, .oldest_wall_ms = 5000}}};
     struct web_view view = {
-        .now_ms = 7500, .books = books, .books_n = 5, .jobs = jobs, .jobs_n = 1, .remotes = remotes, .remotes_n = 1,
+        .now_ms = 7500,
+        .books = books,
+        .books_n = 5,
+        .jobs = jobs,
+        .jobs_n = 1,
+        .remotes = remotes,
+        .remotes_n = 1,
         .totals = {.targets_up = 3, .scrapes_failed = 10, .scrapes_timeout = 4, .scrapes_sample_limit = 1},
         .queue = {.disk_error = "no space left on device"},
     };

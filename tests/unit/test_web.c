@@ -38,11 +38,22 @@ static struct label labels[] = {
     {{"job", 3}, {"node", 4}},
     {{"zone", 4}, {EVIL, sizeof EVIL - 1}},
 };
-static struct target active = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
-                               .labels = labels, .labels_n = 3, .url = (char[]){"http://127.0.0.1:9100/metrics"},
-                               .interval_ms = 15000, .timeout_ms = 10000};
-static struct target evil = {.refs = 1, .job = {"we b", 4}, .labels = labels, .labels_n = 1,
-                             .url = (char[]){"javascript:alert(1)//" EVIL}, .interval_ms = 90000, .timeout_ms = 500};
+static struct target active = {.refs = 1,
+                               .job = {"node", 4},
+                               .discovered = discovered,
+                               .discovered_n = 2,
+                               .labels = labels,
+                               .labels_n = 3,
+                               .url = (char[]){"http://127.0.0.1:9100/metrics"},
+                               .interval_ms = 15000,
+                               .timeout_ms = 10000};
+static struct target evil = {.refs = 1,
+                             .job = {"we b", 4},
+                             .labels = labels,
+                             .labels_n = 1,
+                             .url = (char[]){"javascript:alert(1)//" EVIL},
+                             .interval_ms = 90000,
+                             .timeout_ms = 500};
 static struct target dropped = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
                                 .dropped = true, .dropped_by = 2};
 
@@ -54,8 +65,12 @@ static struct scrape_status statuses[] = {
 };
 static struct view_job jobs[] = {{.job = "node", .up = 1, .dropped = 1}, {.job = "we b", .down = 1}};
 static struct remote_status remotes[] = {
-    {.name = "vm", .url = "http://vm:8428/api/v1/write", .state = REMOTE_HELD_AUTH, .last_error = EVIL,
-     .last_status = 401, .queue = {.buffered_samples = 1234567, .oldest_wall_ms = 1767323040000, .behind = true}},
+    {.name = "vm",
+     .url = "http://vm:8428/api/v1/write",
+     .state = REMOTE_HELD_AUTH,
+     .last_error = EVIL,
+     .last_status = 401,
+     .queue = {.buffered_samples = 1234567, .oldest_wall_ms = 1767323040000, .behind = true}},
 };
 static struct remote_reject rejects[] = {
     {.wall_ms = 1767323040000, .endpoint = "vm", .status = 400, .series = "x{y=\"" EVIL "\"}", .samples = 1,
@@ -69,11 +84,25 @@ static struct view_book books[] = {
 static struct config config = {.refs = 1, .yaml = (char[]){"global: {}\nsecret: <secret>\n"}};
 
 static const struct web_view view = {
-    .version = "1.2.3", .now_ms = 1767323050000, .ready = true, .config = &config,
+    .version = "1.2.3",
+    .now_ms = 1767323050000,
+    .ready = true,
+    .config = &config,
     .totals = {.targets_up = 1, .targets_down = 1, .targets_dropped = 1, .series = 1200},
-    .targets = statuses, .targets_n = 3, .jobs = jobs, .jobs_n = 2, .remotes = remotes, .remotes_n = 1,
-    .rejects = rejects, .rejects_n = 1, .books = books, .books_n = 3,
-    .process = {.rss_bytes = 12 * 1048576.0, .anon_bytes = 3 * 1048576.0, .cpu_seconds = 5, .start_seconds = 1767320000},
+    .targets = statuses,
+    .targets_n = 3,
+    .jobs = jobs,
+    .jobs_n = 2,
+    .remotes = remotes,
+    .remotes_n = 1,
+    .rejects = rejects,
+    .rejects_n = 1,
+    .books = books,
+    .books_n = 3,
+    .process = {.rss_bytes = 12 * 1048576.0,
+                .anon_bytes = 3 * 1048576.0,
+                .cpu_seconds = 5,
+                .start_seconds = 1767320000},
 };
 
 static struct buf text;
@@ -354,7 +383,8 @@ static void test_web_config(void **state)
 {
     (void)state;
     bad_web_config("basic_auth_user: {}\n", ":1:1: unknown field \"basic_auth_user\"");
-    bad_web_config("basic_auth_users:\n  bob: plain\n", ":2:3: the password of user \"bob\" is not a bcrypt hash");
+    bad_web_config("basic_auth_users:\n  bob: plain\n",
+                   ":2:3: the password of user \"bob\" is not a bcrypt hash");
     bad_web_config("tls_server_config:\n  cert_file: nowhere.pem\n  key_file: bad.yml\n", "nowhere.pem");
     bad_web_config("tls_server_config:\n  cert_file: bad.yml\n", "needs cert_file and key_file");
     bad_web_config("tls_server_config:\n  client_ca_file: x\n", "client_ca_file is not supported");
@@ -534,7 +564,8 @@ static void test_routes(void **state)
     answers(w, "GET", "/api/v1/status/buildinfo", 200, "\"version\":\"1.2.3\"");
     answers(w, "GET", "/api/v1/status/runtimeinfo", 200, "startTime");
     answers(w, "GET", "/api/v1/scrape_pools", 200, "{\"scrapePools\":[]}");
-    answers(w, "GET", "/api/v1/query?query=up", 422, "\"errorType\":\"execution\",\"error\":\"unavailable with an agent\"");
+    answers(w, "GET", "/api/v1/query?query=up", 422,
+            "\"errorType\":\"execution\",\"error\":\"unavailable with an agent\"");
     answers(w, "POST", "/api/v1/query", 422, "unavailable with an agent");
     answers(w, "GET", "/api/v1/label/job/values", 422, "unavailable");
     answers(w, "GET", "/api/v1/nonsense", 404, "not_found");
@@ -619,7 +650,8 @@ static void make_certificate(void)
     X509_gmtime_adj(X509_getm_notBefore(x), -3600);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
     X509_set_pubkey(x, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"test",
+                               -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(x));
     assert_true(X509_sign(x, key, EVP_sha256()) > 0);
     char *path = write_file("server.key", "");
