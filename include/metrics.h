@@ -41,6 +41,8 @@
     X(SAMPLES_SCRAPED, COUNTER, "obsagent_samples_scraped_total", \
       "Samples handed to the buffer, report series and stale markers included.") \
     X(SAMPLES_RESTORED, COUNTER, "obsagent_samples_restored_total", "Undelivered samples found on disk at start.") \
+    X(SAMPLES_ABSENT, COUNTER, "obsagent_samples_absent_total", \
+      "Samples scraped while the endpoint was not configured.") \
     X(SAMPLES_DELIVERED, COUNTER, "obsagent_samples_delivered_total", "Samples the receiver has accepted.") \
     X(SAMPLES_FILTERED, COUNTER, "obsagent_samples_filtered_total", "Samples dropped by write_relabel_configs.") \
     X(SAMPLES_LOST, COUNTER, "obsagent_samples_lost_total", "Samples lost, by reason.") \

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scan: reading a buffer directory from outside, without changing it. */
+#include "queue.h"
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "cursor.h"
+#include "segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct listing {
+    char **v;
+    size_t n, cap;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Paths of the files in dir that `wanted` takes, sorted by name. */
+static bool list_files(const char *dir, bool (*wanted)(const char *name), struct listing *out, struct err *err)
+{
+    DIR *d = opendir(dir);
+    *out = (struct listing){0};
+    if (!d)
+        return err_set(err, "cannot open %s: %s", dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(d));) {
+        if (!wanted(e->d_name))
+            continue;
+        out->v = xgrow(out->v, &out->cap, out->n + 1, sizeof *out->v);
+        out->v[out->n++] = file_join(dir, e->d_name);
+    }
+    closedir(d);
+    if (out->n)
+        qsort(out->v, out->n, sizeof *out->v, by_name);
+    return true;
+}
+
+static void listing_free(struct listing *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->v[i]);
+    free(l->v);
+}
+
+static bool is_segment(const char *name)
+{
+    struct str s = str_of(name);
+    return str_starts(s, STR("seg-")) && str_ends(s, STR(".log"));
+}
+
+static bool is_cursor(const char *name)
+{
+    char endpoint[CURSOR_NAME_MAX];
+    return cursor_name_of(name, endpoint);
+}
+
+/* Visits the records of one file: headers only, or whole blocks. False when the visitor said stop. */
+static bool scan_file(const char *path, bool whole, bool (*fn)(void *ctx, const struct queue_record *record,
+                                                               const struct record *header),
+                      void *ctx, uint64_t *corrupt)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t offset = SEGMENT_HEADER_BYTES;
+    struct record r;
+    bool go_on = true;
+    if (fd < 0 || segment_check(fd) == SEGMENT_NEWER) {
+        (*corrupt)++;
+        offset = UINT64_MAX;
+    }
+    for (enum segment_step step; go_on && (step = segment_next(fd, &offset, &r)) != STEP_END;) {
+        struct err err = {0};
+        struct block *b = step != STEP_RECORD ? NULL : whole ? segment_read(fd, r.offset, &err)
+                                                             : segment_read_jobs(fd, r.offset);
+        if (!b) {
+            (*corrupt)++;
+            continue;
+        }
+        struct queue_record record = {.segment = path, .offset = r.offset, .block = b};
+        go_on = fn(ctx, &record, &r);
+        block_unref(b);
+    }
+    if (fd >= 0)
+        close(fd);
+    return go_on;
+}
+
+static bool scan_files(const char *dir, bool whole, bool (*fn)(void *ctx, const struct queue_record *record,
+                                                               const struct record *header),
+                       void *ctx, uint64_t *corrupt, struct err *err)
+{
+    struct listing files;
+    if (!list_files(dir, is_segment, &files, err))
+        return false;
+    bool go_on = true;
+    for (size_t i = 0; i < files.n && go_on; i++)
+        go_on = scan_file(files.v[i], whole, fn, ctx, corrupt);
+    listing_free(&files);
+    return true;
+}
+
+struct visit {
+    bool (*fn)(void *ctx, const struct queue_record *record);
+    void *ctx;
+};
+
+static bool visit_record(void *ctx, const struct queue_record *record, const struct record *header)
+{
+    struct visit *v = ctx;
+    (void)header;
+    return v->fn(v->ctx, record);
+}
+
+bool queue_scan(const char *dir, bool (*fn)(void *ctx, const struct queue_record *record), void *ctx,
+                uint64_t *corrupt_records, struct err *err)
+{
+    struct visit v = {fn, ctx};
+    *corrupt_records = 0;
+    return scan_files(dir, true, visit_record, &v, corrupt_records, err);
+}
+
+/* ---- cursors ---- */
+
+struct counting {
+    struct queue_cursor_info *out;
+    struct cursor *cursors;
+    size_t n;
+};
+
+static bool count_record(void *ctx, const struct queue_record *record, const struct record *header)
+{
+    struct counting *c = ctx;
+    const struct block *b = record->block;
+    for (size_t i = 0; i < c->n; i++) {
+        struct queue_cursor_info *info = &c->out[i];
+        if (cursor_delivered(&c->cursors[i], b->seq, b->lane, header->run))
+            continue;
+        info->pending_blocks++;
+        info->pending_samples += b->samples;
+        info->pending_bytes += header->size;
+        if (!info->oldest_wall_ms || b->sealed_wall_ms < info->oldest_wall_ms)
+            info->oldest_wall_ms = b->sealed_wall_ms;
+    }
+    return true;
+}
+
+size_t queue_cursors(const char *dir, struct queue_cursor_info *out, size_t max, struct err *err)
+{
+    struct listing files;
+    uint64_t corrupt = 0;
+    if (!list_files(dir, is_cursor, &files, err))
+        return 0;
+    struct counting c = {.out = out, .cursors = xcalloc(files.n, sizeof *c.cursors)};
+    for (size_t i = 0; i < files.n && c.n < max; i++) {
+        struct queue_cursor_info *info = &out[c.n];
+        *info = (struct queue_cursor_info){0};
+        (void)cursor_name_of(strrchr(files.v[i], '/') + 1, info->name);
+        if (!cursor_read(files.v[i], &c.cursors[c.n]))
+            c.cursors[c.n] = (struct cursor){0};
+        info->acked_seq = c.cursors[c.n].low;
+        c.n++;
+    }
+    (void)scan_files(dir, false, count_record, &c, &corrupt, err);
+    size_t n = files.n;
+    free(c.cursors);
+    listing_free(&files);
+    return n;
+}
+
+bool queue_cursor_pending(const char *dir, const char *name, const struct queue_record *record)
+{
+    struct cursor c;
+    struct record header;
+    char *path = cursor_path(dir, name);
+    bool known = cursor_read(path, &c);
+    int fd = open(record->segment, O_RDONLY | O_CLOEXEC);
+    uint64_t offset = record->offset;
+    bool readable = fd >= 0 && segment_next(fd, &offset, &header) == STEP_RECORD;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return !known || !readable || !cursor_delivered(&c, record->block->seq, record->block->lane, header.run);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* segment: the bytes of the log: encoding records, checking and reading them back, finding the next good one. */
+#include "segment.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "bytes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define SEGMENT_MAGIC "OBSQSEG\n"
+#define RECORD_MAGIC "OBSR"
+#define FLAG_ZSTD 1u
+#define ZSTD_LEVEL 1
+#define RESYNC_CHUNK 65536
+
+/* The whole range or nothing. */
+static bool read_at(int fd, uint64_t offset, void *out, size_t n)
+{
+    char *p = out;
+    while (n) {
+        ssize_t got = pread(fd, p, n, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        p += got;
+        n -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return true;
+}
+
+/* ---- segment header ---- */
+
+static uint32_t segment_crc(const uint8_t *h)
+{
+    return hash_crc32c(hash_crc32c(0, h, 12), h + 16, SEGMENT_HEADER_BYTES - 16);
+}
+
+void segment_header(uint64_t first_seq, struct buf *out)
+{
+    uint8_t h[SEGMENT_HEADER_BYTES] = {0};
+    memcpy(h, SEGMENT_MAGIC, 8);
+    bytes_put32(h + 8, SEGMENT_VERSION);
+    bytes_put64(h + 16, first_seq);
+    bytes_put64(h + 24, (uint64_t)clock_wall_ms());
+    bytes_put32(h + 12, segment_crc(h));
+    buf_add(out, h, sizeof h);
+}
+
+enum segment_kind segment_check(int fd)
+{
+    uint8_t h[SEGMENT_HEADER_BYTES];
+    if (!read_at(fd, 0, h, sizeof h) || memcmp(h, SEGMENT_MAGIC, 8) != 0)
+        return SEGMENT_FOREIGN;
+    if (bytes_get32(h + 8) > SEGMENT_VERSION)
+        return SEGMENT_NEWER;
+    return bytes_get32(h + 12) == segment_crc(h) ? SEGMENT_GOOD : SEGMENT_FOREIGN;
+}
+
+/* ---- records, out ---- */
+
+static void add_jobs(const struct block *b, struct buf *out)
+{
+    for (size_t i = 0; i < b->jobs_n; i++) {
+        uint8_t h[6];
+        size_t n = b->jobs[i].name.n < UINT16_MAX ? b->jobs[i].name.n : UINT16_MAX;
+        bytes_put32(h, b->jobs[i].samples);
+        h[4] = (uint8_t)n;
+        h[5] = (uint8_t)(n >> 8);
+        buf_add(out, h, sizeof h);
+        buf_add(out, b->jobs[i].name.p, n);
+    }
+}
+
+/* Compresses into scratch; false when that gains nothing. */
+static bool compress(const struct block *b, struct buf *scratch)
+{
+    buf_clear(scratch);
+    size_t bound = ZSTD_compressBound(b->size);
+    char *room = buf_reserve(scratch, bound);
+    size_t n = room ? ZSTD_compress(room, bound, b->data, b->size, ZSTD_LEVEL) : b->size;
+    if (ZSTD_isError(n) || n >= b->size)
+        return false;
+    scratch->n = n;
+    return true;
+}
+
+void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, struct buf *out)
+{
+    size_t start = out->n;
+    bool zstd = compress(b, scratch);
+    struct str payload = zstd ? buf_str(scratch) : str_make((const char *)b->data, b->size);
+    uint8_t empty[RECORD_HEADER_BYTES] = {0};
+    buf_add(out, empty, sizeof empty);
+    add_jobs(b, out);
+    size_t jobs_bytes = out->n - start - RECORD_HEADER_BYTES;
+    uint8_t *h = (uint8_t *)out->p + start;
+    memcpy(h, RECORD_MAGIC, 4);
+    bytes_put64(h + 8, b->seq);
+    bytes_put32(h + 16, b->lane);
+    bytes_put32(h + 20, run);
+    bytes_put32(h + 24, zstd ? FLAG_ZSTD : 0);
+    bytes_put32(h + 28, b->series);
+    bytes_put32(h + 32, b->samples);
+    bytes_put32(h + 36, (uint32_t)jobs_bytes);
+    bytes_put32(h + 40, (uint32_t)payload.n);
+    bytes_put32(h + 44, (uint32_t)b->size);
+    bytes_put32(h + 48, hash_crc32c(0, payload.p, payload.n));
+    bytes_put64(h + 56, (uint64_t)b->min_ts_ms);
+    bytes_put64(h + 64, (uint64_t)b->max_ts_ms);
+    bytes_put64(h + 72, (uint64_t)b->sealed_wall_ms);
+    bytes_put32(h + 4, hash_crc32c(0, h + 8, RECORD_HEADER_BYTES - 8 + jobs_bytes));
+    buf_add_str(out, payload);
+}
+
+/* ---- records, in ---- */
+
+static void parse_header(const uint8_t *h, struct record *r)
+{
+    *r = (struct record){
+        .seq = bytes_get64(h + 8),
+        .lane = bytes_get32(h + 16),
+        .run = bytes_get32(h + 20),
+        .compressed = (bytes_get32(h + 24) & FLAG_ZSTD) != 0,
+        .series = bytes_get32(h + 28),
+        .samples = bytes_get32(h + 32),
+        .jobs_bytes = bytes_get32(h + 36),
+        .stored_bytes = bytes_get32(h + 40),
+        .raw_bytes = bytes_get32(h + 44),
+        .payload_crc = bytes_get32(h + 48),
+        .min_ts_ms = (int64_t)bytes_get64(h + 56),
+        .max_ts_ms = (int64_t)bytes_get64(h + 64),
+        .sealed_wall_ms = (int64_t)bytes_get64(h + 72),
+    };
+    r->size = (uint64_t)RECORD_HEADER_BYTES + r->jobs_bytes + r->stored_bytes;
+}
+
+/* Header and job table, checked. *jobs is malloc'ed (may be NULL when empty) unless jobs itself is NULL. */
+static bool read_header(int fd, uint64_t offset, struct record *r, uint8_t **jobs)
+{
+    uint8_t h[RECORD_HEADER_BYTES];
+    if (!read_at(fd, offset, h, sizeof h) || memcmp(h, RECORD_MAGIC, 4) != 0)
+        return false;
+    parse_header(h, r);
+    r->offset = offset;
+    if (r->jobs_bytes > RECORD_JOBS_MAX || r->stored_bytes > RECORD_PAYLOAD_MAX || r->raw_bytes > RECORD_PAYLOAD_MAX)
+        return false;
+    uint8_t *table = xmalloc(r->jobs_bytes);
+    uint32_t crc = hash_crc32c(0, h + 8, sizeof h - 8);
+    bool ok = read_at(fd, offset + sizeof h, table, r->jobs_bytes) &&
+              hash_crc32c(crc, table, r->jobs_bytes) == bytes_get32(h + 4);
+    if (ok && jobs)
+        *jobs = table;
+    else
+        free(table);
+    return ok;
+}
+
+/* The next place behind `from` where an intact header begins; the end of the file otherwise. */
+static uint64_t resync(int fd, uint64_t from, uint64_t end)
+{
+    uint8_t chunk[RESYNC_CHUNK];
+    while (from + RECORD_HEADER_BYTES <= end) {
+        size_t n = end - from < sizeof chunk ? (size_t)(end - from) : sizeof chunk;
+        if (!read_at(fd, from, chunk, n))
+            return end;
+        for (size_t i = 0; i + 4 <= n; i++) {
+            struct record r;
+            const uint8_t *hit = memmem(chunk + i, n - i, RECORD_MAGIC, 4);
+            if (!hit)
+                break;
+            i = (size_t)(hit - chunk);
+            if (read_header(fd, from + i, &r, NULL))
+                return from + i;
+        }
+        if (n < sizeof chunk)
+            return end;
+        from += n - 3; /* a magic may lie across the border */
+    }
+    return end;
+}
+
+enum segment_step segment_next(int fd, uint64_t *offset, struct record *r)
+{
+    off_t size = lseek(fd, 0, SEEK_END);
+    uint64_t end = size < 0 ? 0 : (uint64_t)size;
+    if (*offset >= end)
+        return STEP_END;
+    if (read_header(fd, *offset, r, NULL) && *offset + r->size <= end) {
+        *offset += r->size;
+        return STEP_RECORD;
+    }
+    r->offset = *offset;
+    *offset = resync(fd, *offset + 1, end);
+    return STEP_CORRUPT;
+}
+
+static bool fill_jobs(struct block *b, const uint8_t *p, size_t n)
+{
+    size_t cap = 0;
+    while (n >= 6) {
+        size_t name = (size_t)p[4] | (size_t)p[5] << 8;
+        if (name > n - 6)
+            return false;
+        b->jobs = xgrow(b->jobs, &cap, b->jobs_n + 1, sizeof *b->jobs);
+        b->jobs[b->jobs_n++] = (struct block_job){str_make((const char *)p + 6, name), bytes_get32(p)};
+        p += 6 + name;
+        n -= 6 + name;
+    }
+    return n == 0;
+}
+
+/* The table with its names behind it, in the one allocation that block_unref frees. */
+static struct block_job *own_jobs(const struct block_job *v, size_t n)
+{
+    size_t names = 0;
+    for (size_t i = 0; i < n; i++)
+        names += v[i].name.n;
+    struct block_job *out = xmalloc(n * sizeof *out + names);
+    char *at = (char *)(out + n);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(at, v[i].name.p, v[i].name.n);
+        out[i] = (struct block_job){str_make(at, v[i].name.n), v[i].samples};
+        at += v[i].name.n;
+    }
+    return out;
+}
+
+static struct block *block_of(const struct record *r, const uint8_t *jobs)
+{
+    struct block view = {0};
+    if (!fill_jobs(&view, jobs, r->jobs_bytes)) {
+        free(view.jobs);
+        return NULL;
+    }
+    struct block *b = xcalloc(1, sizeof *b);
+    b->refs = 1;
+    b->jobs = own_jobs(view.jobs, view.jobs_n);
+    b->jobs_n = view.jobs_n;
+    free(view.jobs);
+    b->seq = r->seq;
+    b->lane = r->lane;
+    b->series = r->series;
+    b->samples = r->samples;
+    b->min_ts_ms = r->min_ts_ms;
+    b->max_ts_ms = r->max_ts_ms;
+    b->sealed_wall_ms = r->sealed_wall_ms;
+    return b;
+}
+
+/* Moves the payload into b, unpacked. */
+static bool unpack(const struct record *r, uint8_t *payload, struct block *b)
+{
+    if (!r->compressed) {
+        b->data = payload;
+        b->size = r->stored_bytes;
+        return true;
+    }
+    uint8_t *raw = xmalloc(r->raw_bytes);
+    size_t n = ZSTD_decompress(raw, r->raw_bytes, payload, r->stored_bytes);
+    free(payload);
+    b->data = raw;
+    b->size = r->raw_bytes;
+    return !ZSTD_isError(n) && n == r->raw_bytes;
+}
+
+struct block *segment_read(int fd, uint64_t offset, struct err *err)
+{
+    struct record r;
+    uint8_t *jobs = NULL, *payload = NULL;
+    struct block *b = NULL;
+    if (!read_header(fd, offset, &r, &jobs)) {
+        err_set(err, "the header of the record at byte %llu is damaged", (unsigned long long)offset);
+        goto out;
+    }
+    payload = xmalloc(r.stored_bytes);
+    if (!read_at(fd, offset + RECORD_HEADER_BYTES + r.jobs_bytes, payload, r.stored_bytes) ||
+        hash_crc32c(0, payload, r.stored_bytes) != r.payload_crc) {
+        err_set(err, "the payload of the record at byte %llu is damaged", (unsigned long long)offset);
+        goto out;
+    }
+    b = block_of(&r, jobs);
+    if (b && !unpack(&r, payload, b)) {
+        block_unref(b);
+        b = NULL;
+    }
+    if (b || r.compressed)
+        payload = NULL; /* moved or freed by unpack */
+    if (!b)
+        err_set(err, "the record at byte %llu cannot be unpacked", (unsigned long long)offset);
+out:
+    free(jobs);
+    free(payload);
+    return b;
+}
+
+struct block *segment_read_jobs(int fd, uint64_t offset)
+{
+    struct record r;
+    uint8_t *jobs = NULL;
+    if (!read_header(fd, offset, &r, &jobs))
+        return NULL;
+    struct block *b = block_of(&r, jobs);
+    free(jobs);
+    return b;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* segment: the files of the log. A segment is a header and records; a record is a block, readable on its own.
+
+   segment   | "OBSQSEG\n" | version u32 | crc u32 | first seq u64 | created ms i64 |           32 bytes
+   record    | "OBSR" | header crc u32 | seq u64 | lane u32 | run u32 | flags u32 | series u32 | samples u32 |
+             | jobs bytes u32 | stored bytes u32 | raw bytes u32 | payload crc u32 | 0 u32 |
+             | min ts i64 | max ts i64 | sealed ms i64 |                                        80 bytes
+             | jobs: {samples u32, name bytes u16, name} ... | payload: block data, zstd when that is smaller |
+
+   All numbers are little-endian; both CRCs are CRC-32C. The header's covers everything behind it up to the payload, so
+   a record's samples are known even when its payload is not. */
+#ifndef OBSAGENT_QUEUE_SEGMENT_H
+#define OBSAGENT_QUEUE_SEGMENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "block.h"
+
+#define SEGMENT_VERSION 1
+#define SEGMENT_HEADER_BYTES 32
+#define RECORD_HEADER_BYTES 80
+#define RECORD_JOBS_MAX (1024 * 1024)
+#define RECORD_PAYLOAD_MAX (256 * 1024 * 1024)
+
+/* A record's header as read; `jobs` are views into memory of the reader. */
+struct record {
+    uint64_t seq;
+    uint32_t lane, run;
+    bool compressed;
+    uint32_t series, samples;
+    uint32_t jobs_bytes, stored_bytes, raw_bytes;
+    uint32_t payload_crc;
+    int64_t min_ts_ms, max_ts_ms, sealed_wall_ms;
+    uint64_t offset; /* of the record in its file */
+    uint64_t size;   /* header, jobs and payload */
+};
+
+/* ---- writing ---- */
+
+/* Appends the header of a new segment to out. */
+void segment_header(uint64_t first_seq, struct buf *out);
+/* Appends a whole record; scratch is reused between calls. */
+void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, struct buf *out);
+
+/* ---- reading; bytes are not trusted ---- */
+
+enum segment_kind { SEGMENT_GOOD, SEGMENT_NEWER, SEGMENT_FOREIGN };
+/* What a file is, by its header. */
+enum segment_kind segment_check(int fd);
+
+enum segment_step {
+    STEP_RECORD,  /* *r is filled, its header is intact (the payload has not been looked at) */
+    STEP_CORRUPT, /* bytes were skipped to the next intact header or the end; *r.offset is where the damage began */
+    STEP_END
+};
+/* The record at *offset; moves *offset behind it. */
+enum segment_step segment_next(int fd, uint64_t *offset, struct record *r);
+/* Reads the record's block, payload checked and unpacked; NULL and err when it is damaged. The caller owns the reference. */
+struct block *segment_read(int fd, uint64_t offset, struct err *err) MUSTCHECK;
+/* A block without data: only what the header and the job table say; for booking losses. NULL when even that is gone. */
+struct block *segment_read_jobs(int fd, uint64_t offset);
+
+#endif
