@@ -17,7 +17,8 @@ static const char *kind_name(const struct node *node)
     return node->kind == NODE_SCALAR ? "a single value" : node->kind == NODE_LIST ? "a list" : "a mapping";
 }
 
-void text_set(char **to, struct str value)
+/* Replaces a heap string; NULL for an empty text. */
+static void text_set(char **to, struct str value)
 {
     free(*to);
     *to = value.n > 0 ? str_dup(value) : NULL;

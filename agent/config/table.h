@@ -81,8 +81,6 @@ void section_load(struct load *l, const struct section *s, const struct node *no
 bool field_given(const struct node *map, const char *key);
 /* The place of a key's value in map, or of map when it has no such key. */
 struct place field_place(const struct node *map, const char *key);
-/* Replaces a heap string; NULL for an empty text. */
-void text_set(char **to, struct str value);
 /* The text of a scalar; reports anything else as `what` and returns false. Null is an empty text. */
 bool node_text(struct load *l, const struct node *node, const char *what, struct str *text);
 /* True for a list; null is one without items. Reports anything else as `what`. */
