@@ -45,11 +45,10 @@ struct lane {
     bool after_network;    /* waits because of the network, not of an answer */
     bool retried_dead;
     bool fresh;            /* the next request needs a new connection */
-    bool bury;             /* the series behind passed: the present one is set aside */
+    bool beside;           /* the present request began after others had passed since it last got a 5xx */
     int64_t wake_ms;       /* of WAITING */
     int64_t started_ms;
     int64_t retry_after_ms;
-    long last_5xx;         /* status of the last one, for the reject of a series set aside */
     struct buf words;      /* of the response */
 };
 
@@ -135,8 +134,6 @@ void lane_wait(struct lane *lane, int64_t delay_ms);
 void lane_answered(struct lane *lane, const struct http_result *result);
 /* The request could not even be started. */
 void lane_not_started(struct lane *lane, const char *why);
-/* Sets the present series aside in the dead directory; its body is encoded. */
-void lane_bury(struct lane *lane);
 
 /* ---- announce.c ---- */
 

@@ -34,7 +34,6 @@ void lane_take(struct lane *lane, struct block *block)
     bool suspect = e->poison_ms && loop_now(e->loop) - e->poison_ms < ENDPOINT_POISON_MS;
     work_start(&lane->work, block, suspect);
     lane->encoded = false;
-    lane->bury = false;
     lane->state = LANE_READY;
 }
 
@@ -209,6 +208,8 @@ static void start(struct lane *lane)
         .on_done = on_done,
         .ctx = lane,
     };
+    const struct work_range *r = work_current(&lane->work);
+    lane->beside = r->refused_5xx > 0 && e->last_success_ms > r->last_5xx_ms;
     buf_clear(&lane->words);
     lane->retry_after_ms = -1;
     lane->started_ms = loop_now(e->loop);
@@ -267,8 +268,6 @@ void lane_go(struct lane *lane)
             if (lane->present.series == 0) {
                 work_resolve(&lane->work, WORK_DELIVERED, 0); /* the rules left nothing of it */
                 lane->encoded = false;
-            } else if (lane->bury) {
-                lane_bury(lane);
             } else {
                 start(lane);
             }

@@ -74,10 +74,10 @@ int64_t policy_retry_after(struct str value, int64_t now_wall_ms)
 static enum policy_verdict single_5xx(const struct policy_history *h)
 {
     unsigned n = h->refused_5xx + 1;
+    if (h->beside >= (h->known_poison ? POLICY_DEAD_AFTER - 1 : POLICY_DEAD_AFTER))
+        return POLICY_DEAD;
     if (n < (h->known_poison ? 1 : POLICY_SINGLE_AFTER))
         return POLICY_RETRY;
-    if (h->others_pass)
-        return POLICY_DEAD;
     if (h->has_next)
         return POLICY_AHEAD;
     /* The last of its block: nothing is left to compare with, so this takes longer. */

@@ -32,7 +32,8 @@ static void log_answer(const struct lane *lane, long status, struct str words, c
     const struct endpoint *e = lane->endpoint;
     uint64_t key = hash_more(hash_more((uint64_t)status, STR("remote")), str_of(e->name));
     bool hold = d->verdict == POLICY_HOLD_AUTH || d->verdict == POLICY_HOLD_URL;
-    const char *meaning = d->verdict == POLICY_HOLD_AUTH  ? "credentials are refused, holding everything"
+    const char *meaning = d->verdict == POLICY_HOLD_AUTH  ? status ? "credentials are refused, holding everything"
+                                                                   : "no request can be made, holding everything"
                           : d->verdict == POLICY_HOLD_URL ? "the URL seems wrong, holding everything"
                                                           : policy_verdict_name(d->verdict);
     log_throttled(key, hold ? LOG_ERROR : LOG_WARN, "remote", "endpoint %s: status %ld, %s: %.*s", e->name, status,
@@ -102,8 +103,6 @@ static void delivered(struct lane *lane)
     if (lane->present.max_ts_ms > e->status.highest_ts_ms)
         e->status.highest_ts_ms = lane->present.max_ts_ms;
     pthread_mutex_unlock(&e->lock);
-    /* The one behind passed, so the receiver works, so the one in front is the cause. */
-    lane->bury = lane->work.ahead;
     settle(lane, WORK_DELIVERED, 0);
     receiver_works(e, true);
 }
@@ -114,15 +113,15 @@ static void lost(struct lane *lane, enum ledger_reason reason, long status, stru
     settle(lane, WORK_LOST, reason);
 }
 
-void lane_bury(struct lane *lane)
+/* The present series goes to the dead directory as it was sent. */
+static void bury(struct lane *lane, long status)
 {
     struct endpoint *e = lane->endpoint;
     struct err err = {0};
-    lane->bury = false;
     if (!dead_put(e->options.dead_dir, e->name, clock_wall_ms(), buf_str(&lane->body), &err))
         log_warn("remote", "endpoint %s: cannot set a request aside: %s", e->name, err.msg);
     e->poison_ms = loop_now(e->loop);
-    lost(lane, LEDGER_DEAD, lane->last_5xx, STR("set aside: it kept failing while others passed"));
+    lost(lane, LEDGER_DEAD, status, STR("set aside: it kept failing while others passed"));
 }
 
 /* Cuts the present range so that both parts hold about as many series, or as `first_only` says. */
@@ -209,10 +208,11 @@ static void count_5xx(struct lane *lane, long status)
     if (status < 500 || lane->work.ahead)
         return;
     struct work_range *r = work_current(&lane->work);
+    r->last_5xx_ms = clock_mono_ms();
     if (r->refused_5xx++ == 0)
-        r->first_5xx_ms = clock_mono_ms();
+        r->first_5xx_ms = r->last_5xx_ms;
+    r->beside += lane->beside;
     lane->work.had_5xx = true;
-    lane->last_5xx = status;
 }
 
 static void failed(struct lane *lane, const struct policy_decision *d, long status)
@@ -252,6 +252,7 @@ static struct policy_history history_of(const struct lane *lane)
         .series = lane->present.series,
         .retried_dead = lane->retried_dead,
         .suspect = r->suspect && !w->ahead,
+        .beside = w->ahead ? 0 : r->beside + lane->beside,
         .others_pass = r->refused_5xx && e->last_success_ms > r->first_5xx_ms,
         .block_passed = w->passed,
         .known_poison = e->poison_ms && loop_now(e->loop) - e->poison_ms < ENDPOINT_POISON_MS,
@@ -285,8 +286,7 @@ void lane_answered(struct lane *lane, const struct http_result *result)
     } else if (d.verdict == POLICY_REJECTED || d.verdict == POLICY_TOO_LARGE) {
         lost(lane, d.verdict == POLICY_TOO_LARGE ? LEDGER_TOO_LARGE : LEDGER_REJECTED, status, words);
     } else if (d.verdict == POLICY_DEAD) {
-        count_5xx(lane, status);
-        lane_bury(lane);
+        bury(lane, status);
     } else {
         failed(lane, &d, status);
     }

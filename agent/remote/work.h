@@ -11,7 +11,8 @@
 struct work_range {
     uint32_t from, to;
     unsigned refused_5xx; /* in a row */
-    int64_t first_5xx_ms; /* monotonic, of that row */
+    unsigned beside;      /* so often although somebody else had passed since the time before */
+    int64_t first_5xx_ms, last_5xx_ms; /* monotonic, of that row */
     bool suspect;         /* cut out of a range that kept failing with 5xx */
 };
 
