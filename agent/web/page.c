@@ -28,10 +28,10 @@ static const char STYLE[] =
     "nav{display:contents}nav a{color:var(--dim)}nav a[aria-current]{color:var(--fg);font-weight:600}"
     "h1{font-size:1.35rem;margin:.9rem 0 .7rem}h2{font-size:1.05rem;margin:1.6rem 0 .5rem}"
     "h2 small,.dim{color:var(--dim);font-weight:400}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:.7rem}"
     ".tile{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.6rem .8rem}"
     ".tile span{display:block;color:var(--dim);font-size:.82rem}"
-    ".tile b{font-size:1.35rem;font-weight:600;font-variant-numeric:tabular-nums}"
+    ".tile b{font-size:1.25rem;overflow-wrap:anywhere;font-weight:600;font-variant-numeric:tabular-nums}"
     ".tile.bad b{color:var(--bad)}.tile.warn b{color:var(--warn)}"
     "table{width:100%;border-collapse:collapse;background:var(--card);border:1px solid var(--line);"
     "border-radius:.6rem;overflow:hidden;font-size:.9rem}"
@@ -39,6 +39,8 @@ static const char STYLE[] =
     "th,td{padding:.45rem .7rem;border-bottom:1px solid var(--line);vertical-align:top;"
     "overflow-wrap:anywhere}"
     "tr:last-child td{border-bottom:0}"
+    ".rows th:first-child{width:6rem}.rows .num{width:7.5rem}"
+    ".ends th:first-child{width:32%}"
     ".num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
     ".err{color:var(--bad);overflow-wrap:anywhere}"
     ".badge{display:inline-block;border-radius:1rem;padding:0 .6rem;font-size:.8rem;font-weight:600;"
@@ -117,19 +119,18 @@ void page_labels(struct buf *out, const struct label *v, size_t n, const char *s
 
 void page_seconds(struct buf *out, double seconds)
 {
-    char text[48];
-    if (!(seconds >= 0))
-        buf_add_c(out, "–");
-    else if (seconds < 1)
-        buf_addf(out, "%.1f ms", seconds * 1000);
-    else if (seconds < 60)
+    int64_t s = (int64_t)fmin(fmax(seconds, 0), 1e12);
+    /* Two units are enough: seconds mean nothing beside hours. */
+    if (seconds < 1)
+        buf_addf(out, "%.1f ms", fmax(seconds, 0) * 1000);
+    else if (s < 60)
         buf_addf(out, "%.1f s", seconds);
-    else {
-        /* Two units are enough: seconds mean nothing beside hours. */
-        int64_t step = seconds < 3600 ? 1 : seconds < 86400 ? 60 : 3600;
-        units_format_duration((int64_t)fmin(seconds, 1e12) / step * step * 1000, text);
-        buf_add_c(out, text);
-    }
+    else if (s < 3600)
+        buf_addf(out, "%" PRId64 "m%" PRId64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        buf_addf(out, "%" PRId64 "h%" PRId64 "m", s / 3600, s / 60 % 60);
+    else
+        buf_addf(out, "%" PRId64 "d%" PRId64 "h", s / 86400, s / 3600 % 24);
 }
 
 void page_ago(struct buf *out, int64_t now_ms, int64_t then_ms)
@@ -138,7 +139,11 @@ void page_ago(struct buf *out, int64_t now_ms, int64_t then_ms)
         buf_add_c(out, "never");
         return;
     }
-    page_seconds(out, now_ms > then_ms ? (double)(now_ms - then_ms) / 1000 : 0);
+    int64_t age_ms = now_ms > then_ms ? now_ms - then_ms : 0;
+    if (age_ms < 1000)
+        buf_addf(out, "0.%" PRId64 " s", age_ms / 100);
+    else
+        page_seconds(out, (double)age_ms / 1000);
     buf_add_c(out, " ago");
 }
 

@@ -22,7 +22,7 @@ void page_ago(struct buf *out, int64_t now_ms, int64_t then_ms);
 /* 1234567 as "1,234,567". */
 void page_count(struct buf *out, uint64_t n);
 void page_size(struct buf *out, uint64_t bytes);
-/* "3.4 ms", "1.25 s", "2h5m". */
+/* "3.4 ms", "1.2 s", "2h5m", "3d4h". */
 void page_seconds(struct buf *out, double seconds);
 
 /* What the form of /targets asks for; empty strings for anything. */

@@ -219,6 +219,42 @@ static void test_other_pages(void **state)
     has("x{y=");
 }
 
+static void seconds_are(double seconds, const char *want)
+{
+    clear();
+    page_seconds(&text, seconds);
+    assert_string_equal(buf_c(&text), want);
+}
+
+static void ago_is(int64_t age_ms, const char *want)
+{
+    clear();
+    page_ago(&text, 1700000000000, 1700000000000 - age_ms);
+    assert_string_equal(buf_c(&text), want);
+}
+
+static void test_human_numbers(void **state)
+{
+    (void)state;
+    seconds_are(0, "0.0 ms");
+    seconds_are(-5, "0.0 ms");
+    seconds_are(0.0123, "12.3 ms");
+    seconds_are(1.25, "1.2 s");
+    seconds_are(61, "1m1s");
+    seconds_are(3600 * 5 + 60 * 7, "5h7m");
+    seconds_are(86400 * 3 + 3600 * 4, "3d4h");
+    ago_is(400, "0.4 s ago");
+    ago_is(-5000, "0.0 s ago");
+    ago_is(65000, "1m5s ago");
+    clear();
+    page_ago(&text, 1700000000000, 0);
+    page_count(&text, 0);
+    page_count(&text, 999);
+    page_count(&text, 1000);
+    page_count(&text, UINT64_MAX);
+    assert_string_equal(buf_c(&text), "never09991,00018,446,744,073,709,551,615");
+}
+
 /* ---- the API ---- */
 
 static json_t *data(void)
@@ -708,6 +744,7 @@ int main(void)
         cmocka_unit_test_teardown(test_overview, teardown),
         cmocka_unit_test_teardown(test_targets, teardown),
         cmocka_unit_test_teardown(test_other_pages, teardown),
+        cmocka_unit_test_teardown(test_human_numbers, teardown),
         cmocka_unit_test_teardown(test_api_targets, teardown),
         cmocka_unit_test_teardown(test_api_filters, teardown),
         cmocka_unit_test_teardown(test_api_others, teardown),
