@@ -153,7 +153,8 @@ static void add_endpoints(struct buf *out, const struct web_view *v)
         buf_add_c(out, "<p class=\"note\">No remote_write endpoint is configured: samples go nowhere.</p>");
         return;
     }
-    buf_add_c(out, "<table class=\"ends\"><thead><tr><th>Endpoint</th><th>State</th><th class=\"num\">Delivered</th>"
+    buf_add_c(out, "<table class=\"ends\"><thead><tr><th>Endpoint</th><th>State</th>"
+                   "<th class=\"num\">Delivered</th>"
                    "<th class=\"num\">Filtered</th><th class=\"num\">Buffered</th><th class=\"num\">Lost</th>"
                    "</tr></thead><tbody>\n");
     for (size_t i = 0; i < v->remotes_n; i++)

@@ -139,7 +139,8 @@ static void begin_job(struct buf *out, const struct web_view *v, struct str job)
                      (unsigned long long)(j->up + j->down + j->unknown));
     }
     buf_add_c(out, "</h2>\n<table class=\"rows\"><thead><tr><th>State</th><th>Target</th>"
-                   "<th class=\"num\">Last scrape</th><th class=\"num\">Duration</th><th class=\"num\">Samples</th></tr></thead><tbody>\n");
+                   "<th class=\"num\">Last scrape</th><th class=\"num\">Duration</th>"
+                   "<th class=\"num\">Samples</th></tr></thead><tbody>\n");
 }
 
 static size_t add_rows(struct buf *out, const struct web_view *v, const struct page_filter *f)
