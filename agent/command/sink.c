@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sink: a remote-write receiver for trying things out. It answers as the specifications say and as strictly, and writes
-   what it gets as one JSON object per sample. */
+/* sink: a remote-write receiver for trying things out. It answers as the specifications say and as strictly,
+   and writes what it gets as one JSON object per sample. */
 #include "command.h"
 
 #include <errno.h>
@@ -158,8 +158,9 @@ static struct answer receive(struct sink *sink, struct MHD_Connection *c, const 
     if (upload->too_large)
         return refuse(MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than --max-body");
     if (!understand(c, &message, &encoding))
-        return refuse(MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                      "remote write 1.0 and 2.0 are understood, in snappy or zstd; not this content type or encoding");
+        return refuse(
+            MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+            "remote write 1.0 and 2.0 are understood, in snappy or zstd; not this content type or encoding");
     struct answer a = {.status = MHD_HTTP_NO_CONTENT, .rw2 = message == SINK_RW2};
     struct sink_counts counts = {0};
     buf_clear(&sink->json);
@@ -216,10 +217,10 @@ static void summarize(const struct sink *s, char *out, size_t n)
     snprintf(out, n,
              "{\"requests\":%llu,\"refused\":%llu,\"series\":%llu,\"samples\":%llu,\"histograms\":%llu,"
              "\"exemplars\":%llu,\"metadata\":%llu,\"body_bytes\":%llu}\n",
-             (unsigned long long)s->requests, (unsigned long long)s->refused, (unsigned long long)s->counts.series,
-             (unsigned long long)s->counts.samples, (unsigned long long)s->counts.histograms,
-             (unsigned long long)s->counts.exemplars, (unsigned long long)s->counts.metadata,
-             (unsigned long long)s->body_bytes);
+             (unsigned long long)s->requests, (unsigned long long)s->refused,
+             (unsigned long long)s->counts.series, (unsigned long long)s->counts.samples,
+             (unsigned long long)s->counts.histograms, (unsigned long long)s->counts.exemplars,
+             (unsigned long long)s->counts.metadata, (unsigned long long)s->body_bytes);
 }
 
 static enum MHD_Result reply_counts(const struct sink *sink, struct MHD_Connection *c)
@@ -271,7 +272,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     return reply(c, &a, "text/plain; charset=utf-8");
 }
 
-static void on_completed(void *ctx, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode code)
+static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
+                         enum MHD_RequestTerminationCode code)
 {
     (void)ctx;
     (void)c;
@@ -307,10 +309,10 @@ static bool serve(struct sink *sink, struct err *err)
     struct listen_socket socket;
     if (!open_out(sink, err) || !listen_open(sink->listen, &socket, err))
         return false;
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, on_request, sink, MHD_OPTION_LISTEN_SOCKET,
-        socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, on_request, sink,
+                         MHD_OPTION_LISTEN_SOCKET, socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
     if (!daemon) {
         close(socket.fd);
         return err_set(err, "cannot start the server");
@@ -326,18 +328,22 @@ int command_sink(int argc, char **argv)
 {
     struct sink sink = {.listen = "127.0.0.1:9009", .out = "-", .max_body = 32 << 20, .fd = -1};
     const struct flag flags[] = {
-        {"listen", FLAG_STRING, &sink.listen, "ADDR", "address to listen on; port 0 takes a free one (127.0.0.1:9009)"},
+        {"listen", FLAG_STRING, &sink.listen, "ADDR",
+         "address to listen on; port 0 takes a free one (127.0.0.1:9009)"},
         {"token-file", FLAG_STRING, &sink.token_file, "FILE",
          "demand the bearer token in FILE, which is read again for each request"},
         {"out", FLAG_STRING, &sink.out, "FILE", "append one JSON object per sample; - is stdout (-)"},
         {"discard", FLAG_BOOL, &sink.discard, NULL, "decode and check, but write nothing"},
         {"max-body", FLAG_SIZE, &sink.max_body, "BYTES", "answer 413 to larger bodies (32MiB)"},
-        {"print-summary", FLAG_BOOL, &sink.print_summary, NULL, "print the counts as JSON on stdout at the end"},
+        {"print-summary", FLAG_BOOL, &sink.print_summary, NULL,
+         "print the counts as JSON on stdout at the end"},
     };
     const struct flag_command command = {
         .synopsis = "obsagent sink [flags]",
-        .text = "Receives remote write 1.0 and 2.0 (snappy or zstd) by POST on any path, checks it strictly, and writes\n"
-                "{\"labels\":{...},\"t\":ms,\"v\":number or \"NaN\", \"+Inf\", \"-Inf\", \"stale\"} for each sample.\n"
+        .text = "Receives remote write 1.0 and 2.0 (snappy or zstd) by POST on any path, checks it strictly, "
+                "and writes\n"
+                "{\"labels\":{...},\"t\":ms,\"v\":number or \"NaN\", \"+Inf\", \"-Inf\", \"stale\"} for each "
+                "sample.\n"
                 "GET shows what has come so far.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],

@@ -16,11 +16,12 @@ struct sink_counts {
 };
 
 /* Replaces out's contents by the decompressed body; out's maximum bounds it. */
-bool sink_decompress(enum sink_encoding encoding, struct str body, struct buf *out, struct err *err) MUSTCHECK;
+bool sink_decompress(enum sink_encoding encoding, struct str body, struct buf *out,
+                     struct err *err) MUSTCHECK;
 
-/* Reads a whole request. Labels must be sorted by name, unique, UTF-8 and not empty. One JSON object per sample is
-   appended to json (NULL: only counted). False with the reason when anything is wrong; json and counts are then as far
-   as it got and should be thrown away. */
+/* Reads a whole request. Labels must be sorted by name, unique, UTF-8 and not empty. One JSON object per
+   sample is appended to json (NULL: only counted). False with the reason when anything is wrong; json and
+   counts are then as far as it got and should be thrown away. */
 bool sink_decode(enum sink_message message, struct str raw, struct buf *json, struct sink_counts *counts,
                  struct err *err) MUSTCHECK;
 

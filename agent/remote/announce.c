@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* announce: sends metadata beside the samples. Its fate has no influence on theirs: it is tried a few times and then
-   forgotten until the interval brings it again. */
+/* announce: sends metadata beside the samples. Its fate has no influence on theirs: it is tried a few times
+   and then forgotten until the interval brings it again. */
 #include "endpoint_private.h"
 
 #include "base/log.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dead: a bounded directory of set-aside requests. Names begin with the time, so that their order is their age. */
+/* dead: a bounded directory of set-aside requests. Names begin with the time, so that their order is their
+   age. */
 #include "dead.h"
 
 #include <dirent.h>
@@ -56,8 +57,8 @@ static void keep_newest(const char *dir)
 
 static bool is_plain(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
 }
 
 bool dead_put(const char *dir, const char *endpoint, int64_t wall_ms, struct str body, struct err *err)
@@ -70,7 +71,8 @@ bool dead_put(const char *dir, const char *endpoint, int64_t wall_ms, struct str
     for (; endpoint[n] && n < sizeof plain - 1; n++)
         plain[n] = is_plain(endpoint[n]) ? endpoint[n] : '_';
     plain[n] = '\0';
-    char *name = xasprintf("%013" PRId64 "-%06u-%s" SUFFIX, wall_ms, atomic_fetch_add(&counter, 1) % 1000000, plain);
+    char *name =
+        xasprintf("%013" PRId64 "-%06u-%s" SUFFIX, wall_ms, atomic_fetch_add(&counter, 1) % 1000000, plain);
     char *path = file_join(dir, name);
     bool ok = file_write_atomic(path, body, err);
     free(path);

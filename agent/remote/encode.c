@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* encode: writes series as RW1 TimeSeries messages. Sizes are known before the first byte is written, because protobuf
-   puts lengths in front:
+/* encode: writes series as RW1 TimeSeries messages. Sizes are known before the first byte is written, because
+   protobuf puts lengths in front:
 
      0A len { 0A len { 0A n name 12 n value } ... 12 len { 09 value 10 timestamp } ... }        */
 #include "encode.h"
@@ -49,7 +49,7 @@ static inline size_t label_size(size_t name_n, size_t value_n)
     return 1 + wire_varint_size(inner) + inner;
 }
 
-/* Most names and values are short; copying a fixed 16 or 32 bytes is cheaper than a call that asks how many. */
+/* Most names and values are short; copying a fixed 16 or 32 bytes is cheaper than asking how many. */
 static inline uint8_t *copy_short(uint8_t *to, const char *from, size_t n, bool wide)
 {
     if (wide && n <= 16)
@@ -61,7 +61,8 @@ static inline uint8_t *copy_short(uint8_t *to, const char *from, size_t n, bool 
     return to + n;
 }
 
-static inline uint8_t *put_label(uint8_t *p, struct str name, bool name_wide, struct str value, bool value_wide)
+static inline uint8_t *put_label(uint8_t *p, struct str name, bool name_wide, struct str value,
+                                 bool value_wide)
 {
     *p++ = TAG_LABEL;
     p = wire_put_varint(p, label_inner_size(name.n, value.n));
@@ -153,7 +154,8 @@ static void find_shared(const struct encoder *e, const uint32_t *refs, size_t n,
 }
 
 /* Turns prev and ends into those of the new series; ENCODE_EMPTY_LABEL leaves nothing shared. */
-static enum encode_outcome note_series(struct encoder *e, const uint32_t *refs, size_t n, size_t front, size_t back)
+static enum encode_outcome note_series(struct encoder *e, const uint32_t *refs, size_t n, size_t front,
+                                       size_t back)
 {
     size_t old_n = e->prev_n;
     size_t old_back = old_n > back ? e->ends[old_n - back - 1] : 0;
@@ -180,8 +182,8 @@ static enum encode_outcome note_series(struct encoder *e, const uint32_t *refs, 
     return ENCODE_OK;
 }
 
-enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t n, const struct block_series *series,
-                                 size_t max_bytes, struct buf *out)
+enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t n,
+                                 const struct block_series *series, size_t max_bytes, struct buf *out)
 {
     size_t front, back;
     find_shared(e, refs, n, &front, &back);
@@ -211,8 +213,8 @@ enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t
     return ENCODE_OK;
 }
 
-enum encode_outcome encode_labels(struct encoder *e, const struct labels *labels, const struct block_series *series,
-                                  size_t max_bytes, struct buf *out)
+enum encode_outcome encode_labels(struct encoder *e, const struct labels *labels,
+                                  const struct block_series *series, size_t max_bytes, struct buf *out)
 {
     size_t labels_n = 0;
     for (size_t i = 0; i < labels->n; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* encode: series as RW1 TimeSeries messages, written byte by byte because every sample passes here. Neighbours in a block
-   share most of their labels, so what equals the series before is copied in one piece instead of being encoded again. */
+/* encode: series as RW1 TimeSeries messages, written byte by byte because every sample passes here.
+   Neighbours in a block share most of their labels, so what equals the series before is copied in one piece
+   instead of being encoded again. */
 #ifndef OBSAGENT_REMOTE_ENCODE_H
 #define OBSAGENT_REMOTE_ENCODE_H
 
@@ -21,7 +22,8 @@ struct encode_symbol {
 #define ENCODE_SAME 4u   /* equals the external name at rank */
 #define ENCODE_META 8u   /* as a metric name: its metadata has been noted */
 
-/* Zero-initialise. `symbols` belongs to the caller and may move between calls; the rest is the encoder's memory. */
+/* Zero-initialise. `symbols` belongs to the caller and may move between calls; the rest is the encoder's
+   memory. */
 struct encoder {
     const struct encode_symbol *symbols;
     uint32_t *prev;  /* pairs of the series before */
@@ -36,13 +38,13 @@ enum encode_outcome { ENCODE_OK, ENCODE_EMPTY_LABEL, ENCODE_LIMIT, ENCODE_BAD };
 void encoder_free(struct encoder *e);
 /* Before the first series of a message, and whenever symbols changed their meaning. */
 void encoder_begin(struct encoder *e);
-/* Appends one series with n pairs of symbols. ENCODE_EMPTY_LABEL, with nothing written, when a label must be left out
-   first; ENCODE_LIMIT when out would pass max_bytes (0 = no limit) and is not empty; ENCODE_BAD for samples that
-   cannot be read and when out's own maximum is reached. */
-enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t n, const struct block_series *series,
-                                 size_t max_bytes, struct buf *out);
+/* Appends one series with n pairs of symbols. ENCODE_EMPTY_LABEL, with nothing written, when a label must be
+   left out first; ENCODE_LIMIT when out would pass max_bytes (0 = no limit) and is not empty; ENCODE_BAD for
+   samples that cannot be read and when out's own maximum is reached. */
+enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t n,
+                                 const struct block_series *series, size_t max_bytes, struct buf *out);
 /* The same for labels as they are: sorted, none empty. */
-enum encode_outcome encode_labels(struct encoder *e, const struct labels *labels, const struct block_series *series,
-                                  size_t max_bytes, struct buf *out);
+enum encode_outcome encode_labels(struct encoder *e, const struct labels *labels,
+                                  const struct block_series *series, size_t max_bytes, struct buf *out);
 
 #endif

@@ -103,7 +103,8 @@ void endpoint_update(struct endpoint *e)
         e->failing = failing;
         queue_reader_failing(e->reader, failing);
         if (!failing)
-            log_info("remote", "endpoint %s works again", e->name);
+            log_throttled(hash_more(0, str_of(e->name)), LOG_INFO, "remote", "endpoint %s works again",
+                          e->name);
     }
     pthread_mutex_lock(&e->lock);
     e->status.state = state_of(e);
@@ -210,7 +211,8 @@ static void use_settings(struct endpoint *e, struct config *config, const struct
         .on_reject_drop = settings->on_reject_drop,
     };
     e->learned_bytes = 0;
-    transcoder_configure(e->transcoder, config->external_labels, config->external_labels_n, settings->write_relabel);
+    transcoder_configure(e->transcoder, config->external_labels, config->external_labels_n,
+                         settings->write_relabel);
     queue_reader_limits(e->reader, settings->max_bytes, settings->max_age_ms);
     pthread_mutex_lock(&e->lock);
     show_url(settings->url, e->status.url, sizeof e->status.url);
@@ -296,7 +298,7 @@ void endpoint_stop(struct endpoint *e, int64_t deadline_ms)
     loop_post(e->loop, on_stop, e);
 }
 
-/* Gives everything back to the queue. Comes before the HTTP client is freed, because that may take its time. */
+/* Gives everything back to the queue. Comes before the HTTP client is freed, which may take its time. */
 static void close_cursor(struct endpoint *e)
 {
     e->stopping = true;
@@ -397,7 +399,8 @@ struct endpoint *endpoint_start(const struct endpoint_options *options, struct c
     e->asked_deadline_ms = INT64_MAX;
     e->random = hash_more((uint64_t)clock_mono_ns(), str_of(e->name));
     e->loop = loop_new();
-    e->http = http_client_new(e->loop, (struct http_client_limits){.connections = ENDPOINT_LANES_MAX, .multis = 1});
+    e->http =
+        http_client_new(e->loop, (struct http_client_limits){.connections = ENDPOINT_LANES_MAX, .multis = 1});
     e->transcoder = transcoder_new();
     e->metadata = metadata_new();
     buf_init(&e->raw, 4 * (size_t)ENDPOINT_BYTES_MAX);

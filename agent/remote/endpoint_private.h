@@ -24,7 +24,7 @@
 #define ENDPOINT_BYTES_MAX (16u << 20)      /* of one request before compression, whatever is configured */
 #define ENDPOINT_LANES_MAX 64u              /* blocks out at the same time */
 #define ENDPOINT_SLOW_MS 1000               /* a request that takes longer counts as failing for the queue */
-#define ENDPOINT_POISON_MS (60 * 60 * 1000) /* for so long blocks are suspected after a series was set aside */
+#define ENDPOINT_POISON_MS (60 * 60 * 1000) /* blocks are suspected so long after a series was set aside */
 
 enum lane_state { LANE_FREE, LANE_READY, LANE_SENDING, LANE_WAITING, LANE_PARKED };
 
@@ -96,7 +96,7 @@ struct endpoint {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* Under lock. */
-    struct queue_reader *reader; /* also read without it by the endpoint's thread, the only one to change it */
+    struct queue_reader *reader; /* changed by the endpoint's thread alone, which reads it without */
     struct remote_status status;
     int64_t next_try_ms; /* monotonic, 0 = not waiting */
     struct config *pending_config; /* asked for by endpoint_apply, not in force yet */
@@ -123,8 +123,6 @@ void lane_take(struct lane *lane, struct block *block);
 void lane_go(struct lane *lane);
 /* Stops a call without waiting; the lane is READY then. */
 void lane_cancel(struct lane *lane);
-/* Encodes the present range unless that is done; false when the block cannot be read (it is abandoned then). */
-bool lane_encode(struct lane *lane) MUSTCHECK;
 /* Waits delay_ms before the next lane_go. */
 void lane_wait(struct lane *lane, int64_t delay_ms);
 

@@ -47,8 +47,8 @@ static void leave_try(struct endpoint *e)
     }
 }
 
-/* The block is through: first the books, then the cursor. A crash between the two sends it again; the other order would
-   lose it. */
+/* The block is through: first the books, then the cursor. A crash between the two sends it again; the other
+   order would lose it. */
 static void finish(struct lane *lane)
 {
     struct endpoint *e = lane->endpoint;
@@ -115,7 +115,8 @@ static bool encode_range(struct lane *lane, struct err *err)
     return true;
 }
 
-bool lane_encode(struct lane *lane)
+/* Encodes the present range unless that is done; false when the block cannot be read and is abandoned. */
+static bool encode(struct lane *lane)
 {
     struct endpoint *e = lane->endpoint;
     if (lane->encoded)
@@ -264,7 +265,7 @@ void lane_go(struct lane *lane)
             finish(lane);
         } else if (must_wait(lane)) {
             return;
-        } else if (lane_encode(lane)) {
+        } else if (encode(lane)) {
             if (lane->present.series == 0) {
                 work_resolve(&lane->work, WORK_DELIVERED, 0); /* the rules left nothing of it */
                 lane->encoded = false;

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/wire.h"
 
-#define TABLE_MAX 16384u          /* families and their contents; past it the table starts anew, and all is sent again */
+#define TABLE_MAX 16384u          /* families and contents; past it the table starts anew */
 #define TABLE_MIN 256u
 #define PENDING_MAX (1024 * 1024) /* bytes of one request */
 
@@ -47,7 +47,8 @@ static bool strip(struct str *name, struct str suffix)
     return true;
 }
 
-struct str metadata_family(struct str metric, enum block_metric_type type)
+/* For histograms and summaries the name without its _bucket, _sum, _count. */
+static struct str family_of(struct str metric, enum block_metric_type type)
 {
     static const struct str SUFFIXES[] = {
         {"_bucket", 7}, {"_sum", 4}, {"_count", 6}, {"_gsum", 5}, {"_gcount", 7},
@@ -113,7 +114,8 @@ static uint8_t *put_text(uint8_t *p, unsigned field, struct str s)
     return p + s.n;
 }
 
-/* MetricMetadata {type = 1, metric_family_name = 2, help = 4, unit = 5}; the numbers of types are those of RW2. */
+/* MetricMetadata {type = 1, metric_family_name = 2, help = 4, unit = 5}; the numbers of types are those of
+   RW2. */
 static bool add(struct buf *out, struct str family, const struct transcode_meta *meta)
 {
     size_t inner = 2 + text_size(family) + text_size(meta->help) + text_size(meta->unit);
@@ -137,10 +139,11 @@ void metadata_note(struct metadata *m, const struct transcode_meta *metas, size_
                    int64_t interval_ms)
 {
     for (size_t i = 0; i < n; i++) {
-        struct str family = metadata_family(metas[i].metric, metas[i].type);
+        struct str family = family_of(metas[i].metric, metas[i].type);
         if (family.n == 0 || (unsigned)metas[i].type > BLOCK_STATESET)
             continue;
-        uint64_t key = hash_more(hash_more(hash_more((uint64_t)metas[i].type, family), metas[i].help), metas[i].unit);
+        uint64_t key =
+            hash_more(hash_more(hash_more((uint64_t)metas[i].type, family), metas[i].help), metas[i].unit);
         key |= key == 0;
         make_room(m);
         struct entry *entry = find(m->table, m->table_size, key);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metadata: what an endpoint has been told about metric families, and what it is to be told next. RW1 sends types and
-   help texts in requests of their own; losing one costs nothing but a description, so nothing ever waits for them. */
+/* metadata: what an endpoint has been told about metric families, and what it is to be told next. RW1 sends
+   types and help texts in requests of their own; losing one costs nothing but a description, so nothing ever
+   waits for them. */
 #ifndef OBSAGENT_REMOTE_METADATA_H
 #define OBSAGENT_REMOTE_METADATA_H
 
@@ -16,8 +17,5 @@ void metadata_note(struct metadata *m, const struct transcode_meta *metas, size_
 /* The WriteRequest so far; empty when there is nothing to say. Valid until the next note or clear. */
 struct str metadata_pending(const struct metadata *m);
 void metadata_clear(struct metadata *m);
-
-/* The family of a metric: for histograms and summaries the name without its _bucket, _sum, _count. */
-struct str metadata_family(struct str metric, enum block_metric_type type);
 
 #endif

@@ -95,7 +95,8 @@ static enum policy_verdict verdict_5xx(const struct policy_history *h)
     return h->others_pass ? POLICY_HALVE : POLICY_PROBE;
 }
 
-static enum policy_verdict verdict_4xx(const struct policy_settings *s, long status, const struct policy_history *h)
+static enum policy_verdict verdict_4xx(const struct policy_settings *s, long status,
+                                       const struct policy_history *h)
 {
     switch (status) {
     case 400:
@@ -153,8 +154,9 @@ static bool may_ask(long status)
     return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-struct policy_decision policy_decide(const struct policy_settings *settings, const struct policy_answer *answer,
-                                     const struct policy_history *history, uint64_t random)
+struct policy_decision policy_decide(const struct policy_settings *settings,
+                                     const struct policy_answer *answer, const struct policy_history *history,
+                                     uint64_t random)
 {
     struct policy_decision d = {.verdict = verdict_of(settings, answer, history)};
     d.fresh_connection = d.verdict == POLICY_RETRY_NOW;
@@ -178,11 +180,13 @@ struct policy_decision policy_decide(const struct policy_settings *settings, con
 const char *policy_verdict_name(enum policy_verdict verdict)
 {
     static const char *const NAMES[] = {
-        [POLICY_DONE] = "done",           [POLICY_RETRY] = "retry",         [POLICY_RETRY_NOW] = "retry now",
-        [POLICY_BISECT] = "bisect",       [POLICY_REJECTED] = "rejected",   [POLICY_SPLIT] = "split",
-        [POLICY_TOO_LARGE] = "too large", [POLICY_PROBE] = "probe",         [POLICY_HALVE] = "halve",
-        [POLICY_AHEAD] = "ahead",         [POLICY_DEAD] = "dead",           [POLICY_HOLD_AUTH] = "hold, credentials",
-        [POLICY_HOLD_URL] = "hold, url",
+        [POLICY_DONE] = "done",           [POLICY_RETRY] = "retry",
+        [POLICY_RETRY_NOW] = "retry now", [POLICY_BISECT] = "bisect",
+        [POLICY_REJECTED] = "rejected",   [POLICY_SPLIT] = "split",
+        [POLICY_TOO_LARGE] = "too large", [POLICY_PROBE] = "probe",
+        [POLICY_HALVE] = "halve",         [POLICY_AHEAD] = "ahead",
+        [POLICY_DEAD] = "dead",           [POLICY_HOLD_AUTH] = "credentials are refused, holding everything",
+        [POLICY_HOLD_URL] = "the URL seems wrong, holding everything",
     };
     return NAMES[verdict];
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policy: what a receiver's answer means, as pure functions. Nothing here knows of requests, threads or clocks; the text
-   of an answer is never looked at. */
+/* policy: what a receiver's answer means, as pure functions. Nothing here knows of requests, threads or
+   clocks; the text of an answer is never looked at. */
 #ifndef OBSAGENT_REMOTE_POLICY_H
 #define OBSAGENT_REMOTE_POLICY_H
 
@@ -11,8 +11,9 @@
 #define POLICY_RETRY_AFTER_MAX_MS (5 * 60 * 1000)
 /* So many 5xx in a row make a request suspect of being the cause. */
 #define POLICY_SUSPECT_AFTER 8u
-/* So many 5xx of a single series are looked at by comparing it with the next one; and so often it must fail between
-   successes of others before it is set aside: the moment at which an outage ends looks the same once, but not thrice. */
+/* So many 5xx of a single series are looked at by comparing it with the next one; and so often it must fail
+   between successes of others before it is set aside: the moment at which an outage ends looks the same once,
+   but not thrice. */
 #define POLICY_SINGLE_AFTER 3u
 #define POLICY_DEAD_AFTER 3u
 /* So many failures in a row make the next request use a new connection, and so a new name look-up. */
@@ -36,7 +37,7 @@ struct policy_history {
     uint32_t series;        /* in the request */
     bool retried_dead;      /* the free retry has been used since the last answer */
     bool suspect;           /* the range is a part of one that kept failing with 5xx */
-    unsigned beside;        /* of those, this one included: times that others had passed since the time before */
+    unsigned beside; /* of those, this one included: times that others had passed since the time before */
     bool others_pass;       /* another request was accepted since this range first failed */
     bool block_passed;      /* a part of this block was accepted since the block first got a 5xx */
     bool known_poison;      /* this endpoint has set series aside not long ago */
@@ -67,8 +68,9 @@ struct policy_decision {
 };
 
 /* `random` is any 64 random bits, for the jitter. */
-struct policy_decision policy_decide(const struct policy_settings *settings, const struct policy_answer *answer,
-                                     const struct policy_history *history, uint64_t random);
+struct policy_decision policy_decide(const struct policy_settings *settings,
+                                     const struct policy_answer *answer, const struct policy_history *history,
+                                     uint64_t random);
 
 /* The delay after the n-th failure in a row (from 1): drawn between min and min * 2^n, at most max. */
 int64_t policy_backoff(const struct policy_settings *settings, unsigned n, uint64_t random);

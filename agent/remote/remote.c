@@ -75,8 +75,8 @@ static struct endpoint *find_endpoint(const struct remote *r, const char *name)
     return NULL;
 }
 
-/* Stops those that the new generation does not have. Their threads are joined at the end: that could take as long as a
-   name look-up, closing the cursor does not. */
+/* Stops those that the new generation does not have. Their threads are joined at the end: that could take as
+   long as a name look-up, closing the cursor does not. */
 static void remove_missing(struct remote *r, const struct config *config)
 {
     for (size_t i = 0; i < r->endpoints_n;) {
@@ -196,7 +196,8 @@ void remote_each(const struct remote *r, void (*fn)(void *ctx, const struct remo
     pthread_mutex_unlock(&locked->lock);
 }
 
-void remote_rejects(const struct remote *r, void (*fn)(void *ctx, const struct remote_reject *reject), void *ctx)
+void remote_rejects(const struct remote *r, void (*fn)(void *ctx, const struct remote_reject *reject),
+                    void *ctx)
 {
     struct remote *locked = (struct remote *)r;
     pthread_mutex_lock(&locked->rejects_lock);

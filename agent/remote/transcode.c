@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transcode: reads the series of a block, gives them their final labels and has them encoded. Without rules nothing is
-   looked up by name per sample: external labels are placed by a rank that is computed once per symbol. */
+/* transcode: reads the series of a block, gives them their final labels and has them encoded. Without rules
+   nothing is looked up by name per sample: external labels are placed by a rank that is computed once per
+   symbol. */
 #include "transcode.h"
 
 #include <snappy-c.h>
@@ -150,8 +151,8 @@ static size_t merge_labels(struct transcoder *t, const struct block_series *seri
     return push_external(t, n, &external, t->external_n);
 }
 
-static enum encode_outcome encode_plain(struct transcoder *t, const struct block_series *series, size_t max_bytes,
-                                        struct buf *out)
+static enum encode_outcome encode_plain(struct transcoder *t, const struct block_series *series,
+                                        size_t max_bytes, struct buf *out)
 {
     if (t->external_n == 0) {
         enum encode_outcome outcome =

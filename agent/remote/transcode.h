@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transcode: a block's series as a remote-write 1.0 request: external labels merged in, write_relabel_configs applied. */
+/* transcode: a block's series as a remote-write 1.0 request: external labels merged in, write_relabel_configs
+   applied. */
 #ifndef OBSAGENT_REMOTE_TRANSCODE_H
 #define OBSAGENT_REMOTE_TRANSCODE_H
 
@@ -12,13 +13,13 @@ struct transcoder;
 
 struct transcoder *transcoder_new(void);
 void transcoder_free(struct transcoder *t);
-/* What happens to every series from now on: external labels (sorted by name) are added where absent, then the rules run.
-   Both must stay until the next call; rules may be NULL. Closes the open block. */
+/* What happens to every series from now on: external labels (sorted by name) are added where absent, then the
+   rules run. Both must stay until the next call; rules may be NULL. Closes the open block. */
 void transcoder_configure(struct transcoder *t, const struct label *external, size_t external_n,
                           const struct relabel_rules *rules);
 
-/* Makes b the block that is read from; it must stay until transcoder_close or another open. Free of cost when it is the
-   open one already. False when its bytes are not a well-formed Request. */
+/* Makes b the block that is read from; it must stay until transcoder_close or another open. Free of cost when
+   it is the open one already. False when its bytes are not a well-formed Request. */
 bool transcoder_open(struct transcoder *t, const struct block *b, struct err *err) MUSTCHECK;
 void transcoder_close(struct transcoder *t);
 
@@ -35,29 +36,31 @@ struct transcode_range {
 };
 
 struct transcode_result {
-    uint32_t to;      /* the first series that was not looked at: below the range's `to` when a limit was reached */
+    uint32_t to;      /* the first series that was not looked at: the range's `to`, or less at a limit */
     uint32_t series;  /* in the request */
     uint64_t samples; /* in the request */
     uint64_t filtered;
     int64_t max_ts_ms; /* of the samples in the request, when there are any */
 };
 
-/* Writes the range as a WriteRequest into out (cleared first; empty when no series is left) and adds up the shares:
-   one per job of the block, at least one, zeroed here. A block with fewer series than the range asks for ends it early.
-   Labels come out sorted, without empty values; values bit by bit as they are in the block. False with err on malformed
-   bytes, or when out's maximum is reached. */
+/* Writes the range as a WriteRequest into out (cleared first; empty when no series is left) and adds up the
+   shares: one per job of the block, at least one, zeroed here. A block with fewer series than the range asks
+   for ends it early. Labels come out sorted, without empty values; values bit by bit as they are in the
+   block. False with err on malformed bytes, or when out's maximum is reached. */
 bool transcoder_encode(struct transcoder *t, const struct transcode_range *range, struct buf *out,
-                       struct transcode_share *shares, struct transcode_result *result, struct err *err) MUSTCHECK;
+                       struct transcode_share *shares, struct transcode_result *result,
+                       struct err *err) MUSTCHECK;
 
-/* Where to cut [from, to) so that both parts hold about as many series that survive the rules: a position inside, or
-   `to` when at most one survives. */
+/* Where to cut [from, to) so that both parts hold about as many series that survive the rules: a position
+   inside, or `to` when at most one survives. */
 uint32_t transcoder_middle(struct transcoder *t, uint32_t from, uint32_t to);
 
-/* The final labels of the first series of [from, to) that survives the rules, in exposition notation; false when there
-   is none. */
+/* The final labels of the first series of [from, to) that survives the rules, in exposition notation; false
+   when there is none. */
 bool transcoder_describe(struct transcoder *t, uint32_t from, uint32_t to, struct buf *out) MUSTCHECK;
 
-/* What the series of the last transcoder_encode say about their metrics, each metric name once for an open block. */
+/* What the series of the last transcoder_encode say about their metrics, each metric name once for an open
+   block. */
 struct transcode_meta {
     struct str metric; /* value of __name__ */
     enum block_metric_type type;

@@ -27,17 +27,17 @@ static void count_answer(struct lane *lane, long status, struct str words)
     pthread_mutex_unlock(&e->lock);
 }
 
-static void log_answer(const struct lane *lane, long status, struct str words, const struct policy_decision *d)
+static void log_answer(const struct lane *lane, long status, struct str words,
+                       const struct policy_decision *d)
 {
     const struct endpoint *e = lane->endpoint;
     uint64_t key = hash_more(hash_more((uint64_t)status, STR("remote")), str_of(e->name));
     bool hold = d->verdict == POLICY_HOLD_AUTH || d->verdict == POLICY_HOLD_URL;
-    const char *meaning = d->verdict == POLICY_HOLD_AUTH  ? status ? "credentials are refused, holding everything"
-                                                                   : "no request can be made, holding everything"
-                          : d->verdict == POLICY_HOLD_URL ? "the URL seems wrong, holding everything"
-                                                          : policy_verdict_name(d->verdict);
-    log_throttled(key, hold ? LOG_ERROR : LOG_WARN, "remote", "endpoint %s: status %ld, %s: %.*s", e->name, status,
-                  meaning, STR_ARG(words));
+    const char *meaning = policy_verdict_name(d->verdict);
+    if (hold && status == 0)
+        meaning = "no request can be made, holding everything";
+    log_throttled(key, hold ? LOG_ERROR : LOG_WARN, "remote", "endpoint %s: status %ld, %s: %.*s", e->name,
+                  status, meaning, STR_ARG(words));
 }
 
 /* The present request as a line of the rejects ring; the transcoder reads the block again for the name. */
@@ -70,7 +70,8 @@ static void report_reject(struct lane *lane, long status, struct str words)
 
 /* ---- the deeds ---- */
 
-/* The receiver has answered for good: nobody needs to wait any more, except where it is this request that fails. */
+/* The receiver has answered for good: nobody needs to wait any more, except where it is this request that
+   fails. */
 static void receiver_works(struct endpoint *e, bool wake_network)
 {
     if (e->hold != HOLD_NONE) {
@@ -79,7 +80,8 @@ static void receiver_works(struct endpoint *e, bool wake_network)
     }
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];
-        if (lane->state == LANE_PARKED || (wake_network && lane->state == LANE_WAITING && lane->after_network))
+        if (lane->state == LANE_PARKED ||
+            (wake_network && lane->state == LANE_WAITING && lane->after_network))
             lane_wait(lane, 0);
     }
 }
@@ -140,8 +142,9 @@ static bool cut(struct lane *lane, bool first_only, bool suspect)
     return true;
 }
 
-/* A 413 on a request of so many bytes: half of that is known to be nearer. Bytes and not samples are remembered, because
-   one giant series must not make all later requests tiny: the memory never falls below half of what was refused. */
+/* A 413 on a request of so many bytes: half of that is known to be nearer. Bytes and not samples are
+   remembered, because one giant series must not make all later requests tiny: the memory never falls below
+   half of what was refused. */
 static void learn_size(struct lane *lane)
 {
     struct endpoint *e = lane->endpoint;
@@ -156,8 +159,8 @@ static void learn_size(struct lane *lane)
         e->status.learned_max_samples = samples ? samples : 1;
     pthread_mutex_unlock(&e->lock);
     if (news)
-        log_info("remote", "endpoint %s: requests are too large for the receiver, from now on at most %zu bytes "
-                 "before compression", e->name, half);
+        log_info("remote", "endpoint %s: the receiver takes less; from now on %zu bytes before compression",
+                 e->name, half);
 }
 
 static void refused(struct lane *lane, bool too_large, long status, struct str words)
@@ -263,13 +266,15 @@ static struct policy_history history_of(const struct lane *lane)
 void lane_answered(struct lane *lane, const struct http_result *result)
 {
     struct endpoint *e = lane->endpoint;
-    /* An accepted request stays accepted when the rest of the answer is cut off; any other answer needs to be whole. */
+    /* An accepted request stays accepted when the rest of the answer is cut off; any other answer needs to be
+       whole. */
     long status = result->ok || result->status / 100 == 2 ? result->status : 0;
     struct str words = status ? str_trim(buf_str(&lane->words)) : result->error;
     struct policy_answer answer = {status, result->reused_dead, lane->retry_after_ms};
     struct policy_history history = history_of(lane);
     struct policy_decision d = policy_decide(&e->policy, &answer, &history, endpoint_random(e));
-    count_answer(lane, status, words);
+    if (d.verdict != POLICY_RETRY_NOW)
+        count_answer(lane, status, words);
     lane->retried_dead = d.verdict == POLICY_RETRY_NOW;
     lane->fresh = false;
     if (d.verdict != POLICY_DONE && d.verdict != POLICY_RETRY_NOW)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* work: a stack of series ranges over one block. Ranges only ever get smaller, leave when they are settled, and stay in
-   order: so nothing is sent twice and no refused request is repeated. */
+/* work: a stack of series ranges over one block. Ranges only ever get smaller, leave when they are settled,
+   and stay in order: so nothing is sent twice and no refused request is repeated. */
 #include "work.h"
 
 #include <stdlib.h>

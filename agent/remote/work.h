@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* work: one block on its way to one endpoint: which series are still to be sent, in order, and what became of the others.
-   The books are written only when the whole block is through, so that a sample is either buffered or booked. */
+/* work: one block on its way to one endpoint: which series are still to be sent, in order, and what became of
+   the others. The books are written only when the whole block is through, so that a sample is either buffered
+   or booked. */
 #ifndef OBSAGENT_REMOTE_WORK_H
 #define OBSAGENT_REMOTE_WORK_H
 
@@ -42,8 +43,8 @@ void work_free(struct work *w);
 struct work_range *work_current(const struct work *w);
 /* Cuts the present range: [from, at) stays present, [at, to) comes after it. Both are new requests. */
 void work_cut(struct work *w, uint32_t at, bool suspect);
-/* Makes the first series behind the present range the present request; the range itself keeps its place in front.
-   Needs something behind it. */
+/* Makes the first series behind the present range the present request; the range itself keeps its place in
+   front. Needs something behind it. */
 void work_look_ahead(struct work *w);
 /* Back to the range that waits in front. */
 void work_look_back(struct work *w);
@@ -51,7 +52,8 @@ void work_look_back(struct work *w);
 void work_resolve(struct work *w, enum work_outcome outcome, enum ledger_reason reason);
 /* Nothing more will be sent of it; what is not in the books becomes corrupt by work_book. */
 void work_abandon(struct work *w);
-/* Writes the books of a block that is through. What its job table has and no range accounted for is lost as corrupt. */
+/* Writes the books of a block that is through. What its job table has and no range accounted for is lost as
+   corrupt. */
 void work_book(struct work *w, struct ledger *ledger, struct str endpoint);
 
 #endif

@@ -20,9 +20,9 @@ static uint32_t intern(struct block_builder *b, const char *before, unsigned n, 
     return ref;
 }
 
-/* One target's scrape: metrics of 20 series each that differ in one label, as histograms and per-device counters do. */
-static void add_target(struct block_builder *b, const uint32_t *names, const uint32_t *metrics, const uint32_t *ids,
-                       unsigned target)
+/* One target's scrape: metrics of 20 series each that differ in one label, as those of histograms do. */
+static void add_target(struct block_builder *b, const uint32_t *names, const uint32_t *metrics,
+                       const uint32_t *ids, unsigned target)
 {
     uint32_t instance = intern(b, "10.0.7.", target, ":9100"), job = intern(b, "node-", target / 5, "");
     uint32_t namespace = intern(b, "production-", target % 3, "");
@@ -36,7 +36,8 @@ static void add_target(struct block_builder *b, const uint32_t *names, const uin
 
 static struct block *make_block(void)
 {
-    static const char *const NAMES[] = {"__name__", "cluster", "instance", "job", "le", "method", "namespace"};
+    static const char *const NAMES[] = {"__name__", "cluster", "instance", "job",
+                                        "le",       "method",  "namespace"};
     struct block_builder *b = block_builder_new(0, 64 << 20, 10000000);
     uint32_t names[7], metrics[SERIES / 20], ids[20];
     for (size_t i = 0; i < 7; i++)
@@ -91,17 +92,22 @@ static struct cost measure(const struct block *b, const struct label *external, 
 
 static void print(const char *what, struct cost c)
 {
-    printf("transcode %-22s %6.1f ns/sample, snappy %6.1f ns/sample, %6.1f B raw, %5.1f B on the wire\n", what,
-           c.encode_ns, c.snappy_ns, c.raw, c.wire);
+    printf("transcode %-22s %6.1f ns/sample, snappy %6.1f ns/sample, %6.1f B raw, %5.1f B on the wire\n",
+           what, c.encode_ns, c.snappy_ns, c.raw, c.wire);
 }
 
 int main(void)
 {
-    static const struct label EXTERNAL[] = {{{"datacenter", 10}, {"eu-west-1", 9}}, {{"replica", 7}, {"a", 1}}};
+    static const struct label EXTERNAL[] = {{{"datacenter", 10}, {"eu-west-1", 9}},
+                                            {{"replica", 7}, {"a", 1}}};
     static const struct str JOB[] = {{"job", 3}};
-    const struct relabel_source rule = {
-        .given = RELABEL_ACTION | RELABEL_SOURCE_LABELS | RELABEL_REGEX, .action = STR("drop"), .source_labels = JOB,
-        .source_labels_n = 1, .separator = STR(";"), .regex = STR("other.*"), .replacement = STR("$1")};
+    const struct relabel_source rule = {.given = RELABEL_ACTION | RELABEL_SOURCE_LABELS | RELABEL_REGEX,
+                                        .action = STR("drop"),
+                                        .source_labels = JOB,
+                                        .source_labels_n = 1,
+                                        .separator = STR(";"),
+                                        .regex = STR("other.*"),
+                                        .replacement = STR("$1")};
     struct err err = {0};
     size_t bad;
     enum relabel_field field;

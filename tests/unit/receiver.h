@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* receiver: a scripted remote-write receiver in this process. A script decides what becomes of each request; what was
-   accepted is written down and checked for order and repetition. Series carry a label id="N". */
+/* receiver: a scripted remote-write receiver in this process. A script decides what becomes of each request;
+   what was accepted is written down and checked for order and repetition. Series carry a label id="N". */
 #ifndef OBSAGENT_TESTS_RECEIVER_H
 #define OBSAGENT_TESTS_RECEIVER_H
 
@@ -88,7 +88,8 @@ static void reset_connection(int fd)
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-/* Reads one request into *data (grown as needed); the body starts at *body_at. False when the connection ends. */
+/* Reads one request into *data (grown as needed); the body starts at *body_at. False when the connection
+   ends. */
 static bool read_request(int fd, char **data, size_t *cap, size_t *body_at, size_t *body_n)
 {
     size_t n = 0, want = SIZE_MAX;
@@ -194,9 +195,9 @@ static bool answer(int fd, const struct reaction *reaction)
 {
     const char *body = reaction->body ? reaction->body : "";
     char text[4096];
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %ld Whatever\r\n%sContent-Length: %zu\r\n\r\n%s", reaction->status,
-                     reaction->headers ? reaction->headers : "", reaction->status == 204 ? 0 : strlen(body),
-                     reaction->status == 204 ? "" : body);
+    int n = snprintf(text, sizeof text, "HTTP/1.1 %ld Whatever\r\n%sContent-Length: %zu\r\n\r\n%s",
+                     reaction->status, reaction->headers ? reaction->headers : "",
+                     reaction->status == 204 ? 0 : strlen(body), reaction->status == 204 ? "" : body);
     return send_all(fd, text, (size_t)n);
 }
 

@@ -11,7 +11,8 @@
 #include "base/clock.h"
 
 static const struct policy_settings SETTINGS = {.min_backoff_ms = 1000, .max_backoff_ms = 60000};
-static const struct policy_settings DROPS = {.min_backoff_ms = 1000, .max_backoff_ms = 60000, .on_reject_drop = true};
+static const struct policy_settings DROPS = {
+    .min_backoff_ms = 1000, .max_backoff_ms = 60000, .on_reject_drop = true};
 
 struct row {
     long status;
@@ -61,8 +62,14 @@ static const struct row ROWS[] = {
     /* Parts of a suspect range. */
     {500, POLICY_HALVE, {.series = 5, .suspect = true}, false},
     {500, POLICY_RETRY, {.series = 1, .suspect = true, .refused_5xx = 1, .others_pass = true}, false},
-    {500, POLICY_AHEAD, {.series = 1, .suspect = true, .refused_5xx = 9, .beside = 2, .has_next = true}, false},
-    {500, POLICY_DEAD, {.series = 1, .suspect = true, .refused_5xx = 9, .beside = 3, .has_next = true}, false},
+    {500,
+     POLICY_AHEAD,
+     {.series = 1, .suspect = true, .refused_5xx = 9, .beside = 2, .has_next = true},
+     false},
+    {500,
+     POLICY_DEAD,
+     {.series = 1, .suspect = true, .refused_5xx = 9, .beside = 3, .has_next = true},
+     false},
     {500, POLICY_DEAD, {.series = 1, .suspect = true, .beside = 2, .known_poison = true}, false},
     {500, POLICY_AHEAD, {.series = 1, .suspect = true, .refused_5xx = 2, .has_next = true}, false},
     {500, POLICY_AHEAD, {.series = 1, .suspect = true, .known_poison = true, .has_next = true}, false},
@@ -77,7 +84,8 @@ static void test_table(void **state)
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
         const struct row *row = &ROWS[i];
         struct policy_answer answer = {.status = row->status, .retry_after_ms = -1};
-        struct policy_decision d = policy_decide(row->drops ? &DROPS : &SETTINGS, &answer, &row->history, i * 7919);
+        struct policy_decision d =
+            policy_decide(row->drops ? &DROPS : &SETTINGS, &answer, &row->history, i * 7919);
         if (d.verdict != row->verdict)
             fail_msg("row %zu: status %ld: %s instead of %s", i, row->status, policy_verdict_name(d.verdict),
                      policy_verdict_name(row->verdict));
@@ -131,8 +139,17 @@ static void test_retry_after_text(void **state)
         const char *text;
         int64_t ms;
     } rows[] = {
-        {"0", 0}, {"7", 7000}, {" 120 ", 120000}, {"300", 300000}, {"301", 300000}, {"99999999999999", 300000},
-        {"18446744073709551616", -1}, {"-1", -1}, {"1.5", -1}, {"soon", -1}, {"", -1},
+        {"0", 0},
+        {"7", 7000},
+        {" 120 ", 120000},
+        {"300", 300000},
+        {"301", 300000},
+        {"99999999999999", 300000},
+        {"18446744073709551616", -1},
+        {"-1", -1},
+        {"1.5", -1},
+        {"soon", -1},
+        {"", -1},
         {"Wed, 21 Oct 2015 07:28:00 GMT", 60000},
         {"Wednesday, 21-Oct-15 07:28:00 GMT", 60000},
         {"Wed Oct 21 07:28:00 2015", 60000},

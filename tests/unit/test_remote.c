@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_remote: endpoints against a scripted receiver, with a real queue: whatever the receiver does, each sample arrives
-   once and in order or is in the books, and the number of requests is bounded. */
+/* test_remote: endpoints against a scripted receiver, with a real queue: whatever the receiver does, each
+   sample arrives once and in order or is in the books, and the number of requests is bounded. */
 #include "receiver.h"
 
+#include "agent/remote/dead.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -28,7 +29,8 @@ struct rig {
 
 static struct config *load(const struct rig *rig, const char *path, const char *fields)
 {
-    char *yaml = xasprintf("remote_write:\n- url: http://127.0.0.1:%u%s\n  name: e\n%s\n", rig->r->port, path, fields);
+    char *yaml =
+        xasprintf("remote_write:\n- url: http://127.0.0.1:%u%s\n  name: e\n%s\n", rig->r->port, path, fields);
     struct buf errors;
     buf_init(&errors, 1 << 16);
     struct config *config = config_load_text("test.yml", str_of(yaml), NULL, false, &errors);
@@ -101,8 +103,8 @@ static void rig_free(struct rig *rig)
     free(rig);
 }
 
-static struct block *make_block(uint32_t lane, uint32_t from, uint32_t n, int64_t ts_ms, const struct block_meta *meta,
-                                const char *help)
+static struct block *make_block(uint32_t lane, uint32_t from, uint32_t n, int64_t ts_ms,
+                                const struct block_meta *meta, const char *help)
 {
     struct block_builder *b = block_builder_new(lane, 1 << 24, 1000000);
     struct block_meta with = {0};
@@ -166,7 +168,8 @@ static bool all_settled(struct rig *rig)
 
 static uint64_t lost_for(struct rig *rig, const char *reason);
 
-/* Everything is out of the queue; `lost` samples are in the books as lost, the others arrived once and in order. */
+/* Everything is out of the queue; `lost` samples are in the books as lost, the others arrived once and in
+   order. */
 static void check(struct rig *rig, uint64_t lost, const char *reason)
 {
     WAIT_FOR("an empty queue", all_settled(rig));
@@ -245,7 +248,9 @@ static struct reaction at_most_60000_bytes(struct receiver *r, const struct inco
 static struct reaction only_with_new_token(struct receiver *r, const struct incoming *in)
 {
     (void)r;
-    return strstr(in->head, "Authorization: Bearer new\r\n") ? GOOD : (struct reaction){.status = 401, .body = "who?"};
+    return strstr(in->head, "Authorization: Bearer new\r\n")
+               ? GOOD
+               : (struct reaction){.status = 401, .body = "who?"};
 }
 
 static struct reaction three_times_500(struct receiver *r, const struct incoming *in)
@@ -318,7 +323,8 @@ static struct reaction always_503(struct receiver *r, const struct incoming *in)
 static struct reaction good_at_right_path(struct receiver *r, const struct incoming *in)
 {
     (void)r;
-    return str_starts(str_of(in->path), STR("/right ")) ? GOOD : (struct reaction){.status = 404, .body = "no such"};
+    return str_starts(str_of(in->path), STR("/right ")) ? GOOD
+                                                        : (struct reaction){.status = 404, .body = "no such"};
 }
 
 static struct reaction no_metadata(struct receiver *r, const struct incoming *in)
@@ -619,6 +625,28 @@ static void test_poison_at_the_ends(void **state)
     rig_free(rig);
 }
 
+/* The directory is bounded, and what else lies in it is left alone. */
+static void test_dead_is_bounded(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(always_good, QUICK);
+    struct err err = {0};
+    for (int64_t i = 0; i < 120; i++)
+        assert_true(dead_put(rig->dead, "a/../b", i, STR("body"), &err));
+    assert_int_equal(dead_files(rig), DEAD_FILES_MAX);
+    char *large = xcalloc(1, 4 << 20);
+    for (int64_t i = 200; i < 205; i++)
+        assert_true(dead_put(rig->dead, "e", i, str_make(large, 4 << 20), &err));
+    assert_int_equal(dead_files(rig), 2);
+    free(large);
+    char *other = file_join(rig->dead, "notes.txt");
+    assert_true(file_write_atomic(other, STR("mine"), &err));
+    assert_true(dead_put(rig->dead, "e", 300, STR("body"), &err));
+    assert_int_equal(access(other, F_OK), 0);
+    free(other);
+    rig_free(rig);
+}
+
 /* However long everything fails, nothing is given up. */
 static void test_outage(void **state)
 {
@@ -647,7 +675,8 @@ static void test_reload(void **state)
     apply(rig, "/right", SLOW);
     check(rig, 0, NULL);
     assert_true(receiver_requests(rig->r) >= before + 2);
-    apply(rig, "/right", QUICK "  write_relabel_configs: [{source_labels: [id], regex: '1.', action: drop}]\n");
+    apply(rig, "/right",
+          QUICK "  write_relabel_configs: [{source_labels: [id], regex: '1.', action: drop}]\n");
     push(rig, 0, 0, 100);
     check(rig, 0, NULL);
     struct ledger_totals books;
@@ -773,8 +802,9 @@ static void test_metadata(void **state)
 static void test_refused_among_filtered(void **state)
 {
     (void)state;
-    struct rig *rig = rig_new(refuse_7, QUICK "  write_relabel_configs: [{source_labels: [id], regex: '[0-9]', "
-                                              "action: keep}]\n");
+    struct rig *rig =
+        rig_new(refuse_7, QUICK "  write_relabel_configs: [{source_labels: [id], regex: '[0-9]', "
+                                "action: keep}]\n");
     push(rig, 0, 0, 1000);
     check(rig, 1, "rejected");
     assert_in_range(receiver_requests(rig->r), 2, 1 + 2 * 4);
@@ -819,6 +849,7 @@ int main(void)
         cmocka_unit_test(test_dead_connection),
         cmocka_unit_test(test_poison),
         cmocka_unit_test(test_poison_at_the_ends),
+        cmocka_unit_test(test_dead_is_bounded),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_reload_in_the_middle),

@@ -150,7 +150,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-static struct reply ask(const struct rig *rig, const char *method, struct str body, const char *const *headers)
+static struct reply ask(const struct rig *rig, const char *method, struct str body,
+                        const char *const *headers)
 {
     struct reply reply = {0};
     char url[64];
@@ -178,7 +179,8 @@ static struct reply ask(const struct rig *rig, const char *method, struct str bo
 }
 
 static const char *const RW1[] = {"Content-Type: application/x-protobuf", "Content-Encoding: snappy", NULL};
-static const char *const RW1_ZSTD[] = {"Content-Type: application/x-protobuf", "Content-Encoding: zstd", NULL};
+static const char *const RW1_ZSTD[] = {"Content-Type: application/x-protobuf", "Content-Encoding: zstd",
+                                       NULL};
 static const char *const RW2[] = {"Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
                                   "Content-Encoding: snappy", NULL};
 
@@ -267,7 +269,8 @@ static void test_rw1(void **state)
     struct buf want;
     buf_init(&want, 1 << 16);
     for (int i = 0; i < 7; i++)
-        buf_addf(&want, "{\"labels\":{\"__name__\":\"up\",\"job\":\"a \\\"b\\\"\\n\xc3\xa9\"},\"t\":%d,\"v\":%s}\n",
+        buf_addf(&want,
+                 "{\"labels\":{\"__name__\":\"up\",\"job\":\"a \\\"b\\\"\\n\xc3\xa9\"},\"t\":%d,\"v\":%s}\n",
                  1000 + i, WANT[i]);
     assert_string_equal(text, buf_c(&want));
     free(text);
@@ -287,7 +290,8 @@ static void test_refusals(void **state)
     }
     static const char *const TYPE[] = {"Content-Type: text/plain", NULL};
     static const char *const PROTO[] = {"Content-Type: application/x-protobuf;proto=other", NULL};
-    static const char *const CODING[] = {"Content-Type: application/x-protobuf", "Content-Encoding: gzip", NULL};
+    static const char *const CODING[] = {"Content-Type: application/x-protobuf", "Content-Encoding: gzip",
+                                         NULL};
     struct str raw = rw1_message(PLAIN, &one, 1);
     struct str body = snappy(raw.p, raw.n);
     assert_int_equal(ask(rig, "POST", body, TYPE).status, 415);
@@ -330,11 +334,13 @@ static void test_token(void **state)
     assert_int_equal(ask(rig, "POST", body, LONGER).status, 401);
     assert_int_equal(ask(rig, "POST", body, BARE).status, 401);
     assert_int_equal(ask(rig, "POST", body, NEW).status, 401);
-    static const char *const OLD_FULL[] = {"Authorization: bearer s3cret", "Content-Type: application/x-protobuf", NULL};
+    static const char *const OLD_FULL[] = {"Authorization: bearer s3cret",
+                                           "Content-Type: application/x-protobuf", NULL};
     assert_int_equal(ask(rig, "POST", body, OLD_FULL).status, 204);
     write_text(rig->token, "other");
     assert_int_equal(ask(rig, "POST", body, OLD).status, 401);
-    static const char *const NEW_FULL[] = {"Authorization: Bearer other", "Content-Type: application/x-protobuf", NULL};
+    static const char *const NEW_FULL[] = {"Authorization: Bearer other",
+                                           "Content-Type: application/x-protobuf", NULL};
     assert_int_equal(ask(rig, "POST", body, NEW_FULL).status, 204);
     unlink(rig->token);
     assert_int_equal(ask(rig, "POST", body, NEW_FULL).status, 401);
@@ -350,7 +356,8 @@ static struct str rw2_message(uint32_t last_ref)
     Io__Prometheus__Write__V2__Sample sample = IO__PROMETHEUS__WRITE__V2__SAMPLE__INIT, *sample_p = &sample;
     sample.value = 3;
     sample.timestamp = 5;
-    Io__Prometheus__Write__V2__TimeSeries series = IO__PROMETHEUS__WRITE__V2__TIME_SERIES__INIT, *series_p = &series;
+    Io__Prometheus__Write__V2__TimeSeries series = IO__PROMETHEUS__WRITE__V2__TIME_SERIES__INIT,
+                                          *series_p = &series;
     series.labels_refs = refs;
     series.n_labels_refs = 2;
     series.samples = &sample_p;
