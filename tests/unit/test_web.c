@@ -503,6 +503,30 @@ static void test_auth(void **state)
     free(token);
 }
 
+/* ---- views ---- */
+
+static void test_view_counts_jobs(void **state)
+{
+    (void)state;
+    struct web_view v = {0};
+    struct scrape_status unknown = {.target = &evil};
+    view_add_target(&v, &statuses[0], true);
+    view_add_target(&v, &statuses[1], false);
+    view_add_target(&v, &unknown, false);
+    view_add_target(&v, &statuses[2], true);
+    assert_int_equal(v.targets_n, 2);
+    assert_int_equal(v.jobs_n, 2);
+    assert_string_equal(v.jobs[0].job, "node");
+    assert_int_equal(v.jobs[0].up, 1);
+    assert_int_equal(v.jobs[0].dropped, 1);
+    assert_string_equal(v.jobs[1].job, "we b");
+    assert_int_equal(v.jobs[1].down, 1);
+    assert_int_equal(v.jobs[1].unknown, 1);
+    assert_int_equal(active.refs, 2);
+    view_free(&v);
+    assert_int_equal(active.refs, 1);
+}
+
 /* ---- the server ---- */
 
 struct answer {
@@ -738,6 +762,104 @@ static void test_address_taken(void **state)
     web_stop(w);
 }
 
+/* ---- the real rooms ---- */
+
+static void drop_block(void *ctx, struct block *block)
+{
+    (void)ctx;
+    block_unref(block);
+}
+
+static struct config *take_config(void *ctx)
+{
+    return config_ref(ctx);
+}
+
+static const char ROOMS_YAML[] =
+    "scrape_configs:\n"
+    "- job_name: a\n"
+    "  static_configs: [{targets: ['127.0.0.1:1', 'x:1']}]\n"
+    "  relabel_configs: [{source_labels: [__address__], regex: 'x.*', action: drop}]\n"
+    "remote_write:\n"
+    "- {name: gone, url: 'http://127.0.0.1:1/', bearer_token: hidden}\n";
+
+/* Asks until the engine has looked at its targets. */
+static void answers_in_time(struct web *w, const char *path, const char *needle)
+{
+    bool found = false;
+    for (int i = 0; i < 500 && !found; i++) {
+        struct answer a = ask(w, "GET", path, NULL);
+        found = a.status == 200 && strstr(buf_c(&a.body), needle);
+        buf_free(&a.body);
+        buf_free(&a.headers);
+        if (!found)
+            usleep(10000);
+    }
+    if (!found)
+        fail_msg("%s never has \"%s\"", path, needle);
+}
+
+static void check_rooms(struct web *w)
+{
+    answers_in_time(w, "/-/ready", "obsagent is ready.\n");
+    answers_in_time(w, "/api/v1/targets", "\"scrapeUrl\":\"http://127.0.0.1:1/metrics\"");
+    answers_in_time(w, "/api/v1/targets", "\"droppedTargetCounts\":{\"a\":1}");
+    answers_in_time(w, "/targets", "http://127.0.0.1:1/metrics");
+    answers_in_time(w, "/service-discovery", "number 1");
+    answers_in_time(w, "/", ">gone<");
+    answers_in_time(w, "/queue", ">gone<");
+    answers_in_time(w, "/metrics", "obsagent_job_targets{job=\"a\",state=\"dropped\"} 1\n");
+    answers_in_time(w, "/metrics", "obsagent_remote_state{endpoint=\"gone\",state=\"idle\"} ");
+    answers_in_time(w, "/config", "<secret>");
+    struct answer a = ask(w, "GET", "/config", NULL);
+    assert_null(strstr(buf_c(&a.body), "hidden"));
+    buf_free(&a.body);
+    buf_free(&a.headers);
+}
+
+static void test_real_rooms(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct buf errors;
+    buf_init(&errors, 1 << 16);
+    struct config *c = config_load_text("test.yml", str_of(ROOMS_YAML), NULL, false, &errors);
+    if (!c)
+        fail_msg("%s", buf_c(&errors));
+    char *path = file_join(dir, "data");
+    char *dead = file_join(path, "dead");
+    struct ledger *ledger = ledger_new();
+    struct queue *queue = queue_open(&(struct queue_options){.dir = path, .ledger = ledger}, &err);
+    assert_non_null(queue);
+    struct remote *remote = remote_new(
+        &(struct remote_options){.queue = queue, .ledger = ledger, .user_agent = "test", .dead_dir = dead});
+    struct scrape_engine *scrape =
+        scrape_engine_new(&(struct scrape_options){.workers = 1, .user_agent = "test", .emit = drop_block});
+    remote_apply(remote, c);
+    scrape_engine_apply(scrape, c);
+    struct web_options options = {
+        .listen_address = "127.0.0.1:0",
+        .sources = {scrape, remote, queue, ledger, take_config, NULL, c, "1.2.3"},
+    };
+    struct web *w = web_start(&options, &err);
+    assert_non_null(w);
+    check_rooms(w);
+    web_stop(w);
+    scrape_engine_stop(scrape);
+    remote_stop(remote, 0);
+    remote_free(remote);
+    queue_close(queue);
+    scrape_engine_free(scrape);
+    ledger_free(ledger);
+    config_unref(c);
+    buf_free(&errors);
+    char *command = xasprintf("rm -rf '%s'", path);
+    assert_int_equal(system(command), 0);
+    free(command);
+    free(dead);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -757,6 +879,8 @@ int main(void)
         cmocka_unit_test(test_server_auth),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_address_taken),
+        cmocka_unit_test(test_view_counts_jobs),
+        cmocka_unit_test(test_real_rooms),
     };
     if (!mkdtemp(dir))
         return 1;
