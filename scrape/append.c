@@ -307,7 +307,6 @@ static bool on_type(void *ctx, struct str family, enum block_metric_type type)
     struct append_scrape *s = ctx;
     struct append_header *h = header_for(s, family);
     h->type = (uint8_t)type;
-    s->last_type = type;
     header_print(h);
     return true;
 }
@@ -359,7 +358,6 @@ static void scrape_reset(struct append_scrape *s)
     s->n = s->family = s->cursor = 0;
     s->stamps_n = 0;
     s->diff = s->member = s->failed = s->over_limit = false;
-    s->last_type = BLOCK_UNSPECIFIED;
     buf_clear(&s->header.name);
     buf_clear(&s->header.help);
     s->header.name_hash = s->header.help_hash = 0;

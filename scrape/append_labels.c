@@ -3,60 +3,13 @@
    target's labels (honor_labels), rules, then the checks that fail the whole scrape. */
 #include "append_private.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "base/wire.h"
 
 #define SHOWN_RUNES 50 /* Go's %.50s */
-#define FLOAT_MAX 48
 
 static const struct str NAME = {"__name__", 8};
-
-/* ---- numbers in le and quantile ---- */
-
-/* Go's FormatFloat(v, 'g', -1, 64): the fewest digits that read back as v, with an exponent below 1e-4 and from 1e6
-   on; then ".0" when neither '.' nor 'e' is in it. */
-static void open_metrics_float(double v, char out[FLOAT_MAX])
-{
-    if (isnan(v) || isinf(v)) {
-        snprintf(out, FLOAT_MAX, "%s", isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    int digits = 0;
-    double back = 0;
-    do {
-        snprintf(out, FLOAT_MAX, "%.*e", digits, v);
-    } while ((!exposition_parse_value(str_of(out), &back) || back != v) && ++digits < 17);
-    int exponent = 0;
-    const char *e = strchr(out, 'e');
-    bool minus = e && e[1] == '-';
-    for (e = e ? e + 2 : ""; *e; e++)
-        exponent = exponent * 10 + (*e - '0');
-    exponent = minus ? -exponent : exponent;
-    if (exponent < -4 || exponent >= 6)
-        return;
-    int decimals = digits > exponent ? digits - exponent : 0;
-    snprintf(out, FLOAT_MAX, decimals ? "%.*f" : "%.*f.0", decimals, v == 0 ? 0.0 : v);
-}
-
-/* "1" and "1.0" are the same bucket: Prometheus 3 writes le of histograms and quantile of summaries in one form. */
-static void normalize_bounds(struct append_scrape *s)
-{
-    struct str which = s->last_type == BLOCK_HISTOGRAM ? STR("le") : STR("quantile");
-    if (s->last_type != BLOCK_HISTOGRAM && s->last_type != BLOCK_SUMMARY)
-        return;
-    for (size_t i = 0; i < s->labels.n; i++) {
-        struct label *l = &s->labels.v[i];
-        double v;
-        char text[FLOAT_MAX];
-        if (!str_eq(l->name, which) || !exposition_parse_value(l->value, &v))
-            continue;
-        open_metrics_float(v, text);
-        if (!str_eq_c(l->value, text))
-            l->value = arena_str(&s->arena, str_of(text));
-    }
-}
 
 /* ---- the target's labels ---- */
 
@@ -202,12 +155,11 @@ enum append_made append_labels_make(struct append_scrape *s, const struct exposi
                 column + sample->column - 1, why.msg + skip);
         return APPEND_WRONG;
     }
-    normalize_bounds(s);
     if (job->honor_labels)
         merge_honoring(s);
     else
         merge_overriding(s);
-    labels_drop_empty(&s->labels);
+    labels_drop_empty(&s->labels); /* le and quantile stay as exposed: label bytes are never altered */
     if (!relabel_apply(job->metric_relabel, &s->labels) || s->labels.n == 0)
         return APPEND_DROPPED;
     labels_sort(&s->labels);

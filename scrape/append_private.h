@@ -87,7 +87,6 @@ struct append_scrape {
     struct append_stamp *stamps; /* own timestamps, by rising entry */
     size_t stamps_n, stamps_cap;
     struct append_header header;
-    enum block_metric_type last_type; /* of the last TYPE line, whatever its family */
     bool diff, member;
     bool failed, over_limit;
     struct err err;

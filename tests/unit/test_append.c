@@ -420,10 +420,10 @@ static void bounds(void **state)
         {"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_bucket{le=\"x\"} 1\n"
          "h_bucket{le=\"1000000\"} 1\nh_bucket{le=\"123456\"} 1\nh_bucket{le=\"0.00001\"} 1\nh_bucket{le=\"2.50\"} 1\n"
          "# TYPE s summary\ns{quantile=\"0\"} 1\ns{le=\"1\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n",
-         "h_bucket{le=\"1.0\",t=\"1\"} 1 @1000\nh_bucket{le=\"0.5\",t=\"1\"} 1 @1000\nh_bucket{le=\"+Inf\",t=\"1\"} 2 @1000\n"
-         "h_bucket{le=\"x\",t=\"1\"} 1 @1000\nh_bucket{le=\"1e+06\",t=\"1\"} 1 @1000\n"
-         "h_bucket{le=\"123456.0\",t=\"1\"} 1 @1000\nh_bucket{le=\"1e-05\",t=\"1\"} 1 @1000\n"
-         "h_bucket{le=\"2.5\",t=\"1\"} 1 @1000\ns{quantile=\"0.0\",t=\"1\"} 1 @1000\ns{le=\"1\",t=\"1\"} 1 @1000\n"
+         "h_bucket{le=\"1\",t=\"1\"} 1 @1000\nh_bucket{le=\"0.5\",t=\"1\"} 1 @1000\nh_bucket{le=\"+Inf\",t=\"1\"} 2 @1000\n"
+         "h_bucket{le=\"x\",t=\"1\"} 1 @1000\nh_bucket{le=\"1000000\",t=\"1\"} 1 @1000\n"
+         "h_bucket{le=\"123456\",t=\"1\"} 1 @1000\nh_bucket{le=\"0.00001\",t=\"1\"} 1 @1000\n"
+         "h_bucket{le=\"2.50\",t=\"1\"} 1 @1000\ns{quantile=\"0\",t=\"1\"} 1 @1000\ns{le=\"1\",t=\"1\"} 1 @1000\n"
          "g{le=\"1\",t=\"1\"} 1 @1000\n",
          true, 11, 11, 11, 0, NULL},
     };
