@@ -176,7 +176,7 @@ def test_a_wrong_token_holds_everything_until_corrected(run, stack, tmp_path):
     stack.token.write_text("wrong\n")
     port = free_port()
     agent = run(Agent, tmp_path, config(stack, port, "held", "1s"), port=port)
-    wait_for("refused requests", lambda: agent.total("obsagent_remote_requests_total", code="4xx") >= 2)
+    wait_for("refused requests", lambda: agent.total("obsagent_remote_requests_total", status="4xx") >= 2)
     wait_for("five scrapes", lambda: agent.total("obsagent_scrapes_total") >= 10)
     assert vm_series(stack, '{agent="held"}') == {}
     books = agent.assert_balanced("main")
