@@ -28,7 +28,7 @@ static void init_curl(void)
 
 /* ---- lists ---- */
 
-void http_queue_push(struct http_call_queue *q, struct http_call *call)
+static void queue_push(struct http_call_queue *q, struct http_call *call)
 {
     call->queue_next = NULL;
     if (q->last)
@@ -38,7 +38,7 @@ void http_queue_push(struct http_call_queue *q, struct http_call *call)
     q->last = call;
 }
 
-struct http_call *http_queue_pop(struct http_call_queue *q)
+static struct http_call *queue_pop(struct http_call_queue *q)
 {
     struct http_call *call = q->first;
     if (!call)
@@ -53,9 +53,9 @@ static void queue_remove(struct http_call_queue *q, struct http_call *call)
 {
     struct http_call_queue rest = {0};
     struct http_call *other;
-    while ((other = http_queue_pop(q))) {
+    while ((other = queue_pop(q))) {
         if (other != call)
-            http_queue_push(&rest, other);
+            queue_push(&rest, other);
     }
     *q = rest;
 }
@@ -219,7 +219,7 @@ static void unpark(void *ctx)
 {
     struct http_client *client = ctx;
     while (client->parked.first && client->lookups < HTTP_LOOKUPS_MAX) {
-        struct http_call *call = http_queue_pop(&client->parked);
+        struct http_call *call = queue_pop(&client->parked);
         client->lookups++;
         call->has_lookup = true;
         call_add(call);
@@ -249,7 +249,7 @@ void http_call_ended(struct http_call *call, CURLcode code)
         call->park = false;
         call->state = HTTP_PARKED;
         http_response_reset(call);
-        http_queue_push(&call->client->parked, call);
+        queue_push(&call->client->parked, call);
         unpark_soon(call->client);
         return;
     }
@@ -269,11 +269,11 @@ void http_call_ended(struct http_call *call, CURLcode code)
 void http_sweep(struct http_client *client)
 {
     struct http_call *call;
-    while ((call = http_queue_pop(&client->doomed))) {
+    while ((call = queue_pop(&client->doomed))) {
         call_detach(call);
         call_free(call);
     }
-    while ((call = http_queue_pop(&client->starting)))
+    while ((call = queue_pop(&client->starting)))
         call_add(call);
 }
 
@@ -312,7 +312,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
                        call);
     if (client->in_curl) {
         call->state = HTTP_STARTING;
-        http_queue_push(&client->starting, call);
+        queue_push(&client->starting, call);
     } else {
         call_add(call);
     }
@@ -328,7 +328,7 @@ void http_cancel(struct http_client *client, struct http_call *call)
         return;
     if (client->in_curl && call->state == HTTP_ADDED) {
         call->state = HTTP_DOOMED;
-        http_queue_push(&client->doomed, call);
+        queue_push(&client->doomed, call);
         return;
     }
     call_detach(call);

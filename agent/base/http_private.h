@@ -130,8 +130,6 @@ struct http_client {
 
 /* ---- http.c ---- */
 
-void http_queue_push(struct http_call_queue *q, struct http_call *call);
-struct http_call *http_queue_pop(struct http_call_queue *q);
 /* Gives back the call's look-up, if it has one, and lets the next parked call go. */
 void http_lookup_release(struct http_call *call);
 /* libcurl is done with the call: follows a redirect, parks it, or reports and frees it. Outside libcurl
