@@ -16,7 +16,8 @@
 /* The one NaN a scraped NaN becomes. */
 #define BLOCK_NAN_BITS 0x7ff8000000000001ull
 
-/* How many samples of which job are inside, so that a loss can be booked without decoding. */
+/* How many samples of which job are inside, so that a loss can be booked without decoding. The table is in the order of
+   the series and counts them off; a job stands in it as often as its series begin anew. */
 struct block_job {
     struct str name;
     uint32_t samples;

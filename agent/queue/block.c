@@ -224,11 +224,11 @@ void block_builder_job(struct block_builder *b, struct str job)
     b->booked = b->samples;
     if (fresh == 0)
         return;
-    for (size_t i = b->jobs_n; i-- > 0;) {
-        if (str_eq(job, str_make(b->jobs[i].name, b->jobs[i].name_n))) {
-            b->jobs[i].samples += fresh;
-            return;
-        }
+    /* Only with the one before: the table follows the series, so that a series tells its job. */
+    struct job_count *last = b->jobs_n ? &b->jobs[b->jobs_n - 1] : NULL;
+    if (last && str_eq(job, str_make(last->name, last->name_n))) {
+        last->samples += fresh;
+        return;
     }
     b->jobs = xgrow(b->jobs, &b->jobs_cap, b->jobs_n + 1, sizeof *b->jobs);
     b->jobs[b->jobs_n++] = (struct job_count){str_dup(job), job.n, fresh};

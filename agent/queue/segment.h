@@ -19,7 +19,7 @@
 #define SEGMENT_VERSION 1
 #define SEGMENT_HEADER_BYTES 32
 #define RECORD_HEADER_BYTES 80
-#define RECORD_JOBS_MAX (1024 * 1024)
+#define RECORD_JOBS_MAX (16 * 1024 * 1024)
 #define RECORD_PAYLOAD_MAX (256 * 1024 * 1024)
 
 /* A record's header as read; `jobs` are views into memory of the reader. */

@@ -69,9 +69,10 @@ static void round_trip(void **state)
     assert_int_equal(block->samples, 6);
     assert_int_equal(block->series, 6);
     assert_true(block->min_ts_ms == -5 && block->max_ts_ms == INT64_MAX);
-    assert_int_equal(block->jobs_n, 2);
-    assert_true(str_eq_c(block->jobs[0].name, "one") && block->jobs[0].samples == 3);
+    assert_int_equal(block->jobs_n, 3); /* in the order of the series: "one" comes twice */
+    assert_true(str_eq_c(block->jobs[0].name, "one") && block->jobs[0].samples == 2);
     assert_true(str_eq_c(block->jobs[1].name, "two") && block->jobs[1].samples == 3);
+    assert_true(str_eq_c(block->jobs[2].name, "one") && block->jobs[2].samples == 1);
 
     uint8_t *data = exact(block->data, block->size);
     assert_true(block_reader_open(r, data, block->size, &err));
