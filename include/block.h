@@ -16,15 +16,18 @@
 /* The one NaN a scraped NaN becomes. */
 #define BLOCK_NAN_BITS 0x7ff8000000000001ull
 
-/* How many samples of which job are inside, so that a loss can be booked without decoding. The table is in the order of
-   the series and counts them off; a job stands in it as often as its series begin anew. */
+/* Lanes are numbered from 0; a queue's cursor has room for so many. */
+#define BLOCK_LANES_MAX 128
+
+/* How many samples of which job are inside, so that a loss can be booked without decoding. The table is in
+   the order of the series and counts them off; a job stands in it as often as its series begin anew. */
 struct block_job {
     struct str name;
     uint32_t samples;
 };
 
-/* Immutable after sealing; reference-counted across threads (block_ref / block_unref). The struct, `jobs` and `data` are
-   one malloc each; the bytes of the job names lie in the jobs allocation, behind the array. */
+/* Immutable after sealing; reference-counted across threads (block_ref / block_unref). The struct, `jobs` and
+   `data` are one malloc each; the bytes of the job names lie in the jobs allocation, behind the array. */
 struct block {
     int refs;
     uint64_t seq;  /* given by the queue on push, rising */
@@ -59,26 +62,29 @@ struct block_builder;
 /* max_bytes bounds data, max_samples the samples of a block. Not thread-safe: one per lane. */
 struct block_builder *block_builder_new(uint32_t lane, size_t max_bytes, uint32_t max_samples);
 void block_builder_free(struct block_builder *b);
-/* Rises by one with each new block: a symbol reference kept by the caller is valid while this is unchanged. */
+/* Rises by one with each new block: a symbol reference kept by the caller is valid while this is unchanged.
+   */
 uint32_t block_builder_generation(const struct block_builder *b);
-/* The reference of s in the present block; adds it when new. The caller caches by generation, this only appends:
-   asking twice for the same string within a generation makes two symbols (legal, but wasteful). */
+/* The reference of s in the present block; adds it when new. The caller caches by generation, this only
+   appends: asking twice for the same string within a generation makes two symbols (legal, but wasteful). */
 uint32_t block_builder_symbol(struct block_builder *b, struct str s);
 /* One series with one sample; refs are name,value pairs sorted by name. meta may be NULL. */
 void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value,
                           int64_t ts_ms, const struct block_meta *meta);
-/* The same for a caller that keeps its references as varints: room for max bytes of them, then the sample whose
-   references were written from there up to refs_end. Nothing else may be called on b in between, except
+/* The same for a caller that keeps its references as varints: room for max bytes of them, then the sample
+   whose references were written from there up to refs_end. Nothing else may be called on b in between, except
    block_builder_symbol. */
 uint8_t *block_builder_room(struct block_builder *b, size_t max);
 void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
                        const struct block_meta *meta);
-/* Books the samples added since the last call to this job. Call before sealing and whenever the job changes. */
+/* Books the samples added since the last call to this job. Call before sealing and whenever the job changes.
+   */
 void block_builder_job(struct block_builder *b, struct str job);
 uint32_t block_builder_samples(const struct block_builder *b);
 size_t block_builder_bytes(const struct block_builder *b);
 bool block_builder_full(const struct block_builder *b);
-/* The finished block with one reference (CRC is made by the queue), or NULL when it holds no sample. Starts the next. */
+/* The finished block with one reference (CRC is made by the queue), or NULL when it holds no sample. Starts
+   the next. */
 struct block *block_builder_seal(struct block_builder *b);
 
 /* ---- reading: bytes are not trusted (they may come from disk) ---- */
@@ -98,9 +104,10 @@ struct block_series {
 
 struct block_reader;
 
-/* Indexes the symbols; false when the bytes are not a well-formed list of fields, the first symbol is not "", or
-   symbols exceed 4M. What is inside a series (references in range and in pairs, too) is checked by block_reader_next.
-   The reader is reusable: open it again for the next block, its memory is kept. `data` must stay. */
+/* Indexes the symbols; false when the bytes are not a well-formed list of fields, the first symbol is not "",
+   or symbols exceed 4M. What is inside a series (references in range and in pairs, too) is checked by
+   block_reader_next. The reader is reusable: open it again for the next block, its memory is kept. `data`
+   must stay. */
 struct block_reader *block_reader_new(void);
 void block_reader_free(struct block_reader *r);
 bool block_reader_open(struct block_reader *r, const uint8_t *data, size_t n, struct err *err) MUSTCHECK;

@@ -16,7 +16,7 @@
 
 #define FLUSH_MS 1000
 #define ONE_WORKER_BELOW 64 /* targets; and no worker gets fewer than half of that on average */
-#define WORKERS_MAX 256
+#define WORKERS_MAX BLOCK_LANES_MAX /* a worker is a lane */
 #define DROPPED_KEPT_MAX 1000
 
 /* What is remembered of a job for pages. */

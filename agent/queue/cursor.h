@@ -11,10 +11,11 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "block.h"
 
 #include <stdint.h>
 
-#define CURSOR_LANES_MAX 128
+#define CURSOR_LANES_MAX BLOCK_LANES_MAX
 #define CURSOR_NAME_MAX 128
 
 struct cursor {
