@@ -62,8 +62,8 @@ struct block_builder;
 /* max_bytes bounds data, max_samples the samples of a block. Not thread-safe: one per lane. */
 struct block_builder *block_builder_new(uint32_t lane, size_t max_bytes, uint32_t max_samples);
 void block_builder_free(struct block_builder *b);
-/* Rises by one with each new block: a symbol reference kept by the caller is valid while this is unchanged.
-   */
+/* Rises by one with each new block: a symbol reference kept by the caller is valid while this is
+   unchanged. */
 uint32_t block_builder_generation(const struct block_builder *b);
 /* The reference of s in the present block; adds it when new. The caller caches by generation, this only
    appends: asking twice for the same string within a generation makes two symbols (legal, but wasteful). */
@@ -77,8 +77,8 @@ void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t 
 uint8_t *block_builder_room(struct block_builder *b, size_t max);
 void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
                        const struct block_meta *meta);
-/* Books the samples added since the last call to this job. Call before sealing and whenever the job changes.
-   */
+/* Books the samples added since the last call to this job. Call before sealing and whenever the job
+   changes. */
 void block_builder_job(struct block_builder *b, struct str job);
 uint32_t block_builder_samples(const struct block_builder *b);
 size_t block_builder_bytes(const struct block_builder *b);

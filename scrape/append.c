@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* append: workers, targets and the life of a scrape. While lines come in the order of the last scrape nothing happens
-   per sample but a hash, a comparison and a store:
+/* append: workers, targets and the life of a scrape. While lines come in the order of the last scrape nothing
+   happens per sample but a hash, a comparison and a store:
 
      entry             0        1        2        3
      t->series.hashes  [h0]     [h1]     [h2]     [h3]      what is expected
@@ -226,7 +226,8 @@ static void expect_family(struct append_scrape *s)
     s->boundary = s->family < known->families_n ? known->families[s->family].first : SERIES_NONE;
 }
 
-/* Steady, and the next entry begins a family or a header has come: true when both say the same as last time. */
+/* Steady, and the next entry begins a family or a header has come: true when both say the same as last
+   time. */
 static bool family_as_expected(struct append_scrape *s)
 {
     const struct series *known = &s->t->series;
@@ -369,7 +370,8 @@ static void scrape_reset(struct append_scrape *s)
 
 struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms)
 {
-    static const struct exposition_handler HANDLER = {.on_sample = on_sample, .on_type = on_type, .on_help = on_help};
+    static const struct exposition_handler HANDLER = {
+        .on_sample = on_sample, .on_type = on_type, .on_help = on_help};
     struct append_scrape *s = scrape_take(t->worker);
     struct exposition_handler handler = HANDLER;
     s->t = t;
@@ -404,7 +406,7 @@ static void scrape_release(struct append_scrape *s)
         s->values = NULL;
         s->values_cap = 0;
     }
-    series_draft_clear(&s->draft);
+    append_diff_trim(s);
     s->next = w->idle;
     w->idle = s;
     w->idle_n++;
@@ -466,7 +468,7 @@ static uint64_t commit(struct append_scrape *s)
 {
     struct append_target *t = s->t;
     uint64_t markers = 0;
-    if (s->fed == 0) { /* Prometheus takes an empty body for a failure that is not one: nothing is forgotten */
+    if (s->fed == 0) { /* an empty body is up, and yet nothing is forgotten: as in Prometheus */
         markers = append_stale_all(t, s->ts_ms);
         t->all_stale = true;
         return markers;
@@ -475,8 +477,8 @@ static uint64_t commit(struct append_scrape *s)
         append_diff_enter(s);
     struct append_entries entries;
     if (s->diff)
-        entries = (struct append_entries){s->draft.refs, (uint32_t)s->draft.n, s->draft.refs_n, s->draft.families,
-                                          s->draft.families_n};
+        entries = (struct append_entries){s->draft.refs, (uint32_t)s->draft.n, s->draft.refs_n,
+                                          s->draft.families, s->draft.families_n};
     else
         entries = (struct append_entries){t->series.refs, t->series.n, t->series.refs_n, t->series.families,
                                           t->series.families_n};
@@ -489,7 +491,8 @@ static uint64_t commit(struct append_scrape *s)
     return markers;
 }
 
-static void report(struct append_scrape *s, const struct append_outcome *outcome, const struct append_result *result)
+static void report(struct append_scrape *s, const struct append_outcome *outcome,
+                   const struct append_result *result)
 {
     double values[APPEND_REPORTS] = {
         result->up ? 1 : 0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* append: from exposition bytes to samples in a block. Keeps, for each target, the memory of its series; for each
-   worker, the interned symbols and the block under construction. This is the per-sample path. */
+/* append: from exposition bytes to samples in a block. Keeps, for each target, the memory of its series; for
+   each worker, the interned symbols and the block under construction. This is the per-sample path. */
 #ifndef OBSAGENT_SCRAPE_APPEND_H
 #define OBSAGENT_SCRAPE_APPEND_H
 
@@ -41,31 +41,32 @@ void append_worker_stats(const struct append_worker *w, struct append_stats *out
 /* The state of one target: survives reloads as long as the target's key stays the same. */
 struct append_target;
 
-/* labels: the target's final labels (without __ names); job: limits, honor_*, metric relabeling; both must outlive
-   the state or be replaced through append_target_update. */
+/* labels: the target's final labels (without __ names); job: limits, honor_*, metric relabeling; both must
+   outlive the state or be replaced through append_target_update. */
 struct append_target *append_target_new(struct append_worker *w, const struct config_job *job,
                                         const struct labels *labels);
 /* A new configuration generation with the same hash: only swaps the pointer. */
 void append_target_update(struct append_target *t, const struct config_job *job);
 /* Frees without writing markers (shutdown). */
 void append_target_free(struct append_target *t);
-/* Writes stale markers at ts_ms for every live series and for the report series (target gone), then the caller frees. */
+/* Writes stale markers at ts_ms for every live series and for the report series (target gone), then the
+   caller frees. */
 void append_target_gone(struct append_target *t, int64_t ts_ms);
 uint64_t append_target_series(const struct append_target *t);
 
-/* One scrape: begin, feed any number of times, end. At most one at a time per target; many targets of a worker may
-   be in the middle of one. */
+/* One scrape: begin, feed any number of times, end. At most one at a time per target; many targets of a
+   worker may be in the middle of one. */
 struct append_scrape;
 
 /* ts_ms: the timestamp of samples without their own. */
 struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms);
-/* Body bytes after decompression, cut anywhere. False when the scrape has failed (parse error, a limit, a bad metric);
-   err has Prometheus's wording; feeding may stop, append_end must still be called with ok = false. sample_limit does
-   not stop the feed: it is reported by append_end. */
+/* Body bytes after decompression, cut anywhere. False when the scrape has failed (parse error, a limit, a bad
+   metric); err has Prometheus's wording; feeding may stop, append_end must still be called with ok = false.
+   sample_limit does not stop the feed: it is reported by append_end. */
 bool append_feed(struct append_scrape *s, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 
 struct append_outcome {
-    bool ok;                /* the transfer itself succeeded; false: connection, status, timeout, feed error */
+    bool ok; /* the transfer itself succeeded; false: connection, status, timeout, feed error */
     double duration_s;      /* for scrape_duration_seconds */
     int64_t body_bytes;     /* decompressed; -1 when body_size_limit was hit */
     double timeout_s;       /* for the extra metrics */
@@ -75,8 +76,9 @@ struct append_result {
     uint64_t scraped, post_relabel, series_added; /* as in the report series */
     uint64_t samples_stale; /* markers written */
 };
-/* Commits everything or nothing; on failure all series seen before get stale markers (once). Then writes the report
-   series. Frees s. err explains why up is 0 when the parser or a limit is the reason (untouched otherwise). */
+/* Commits everything or nothing; on failure all series seen before get stale markers (once). Then writes the
+   report series. Frees s. err explains why up is 0 when the parser or a limit is the reason (untouched
+   otherwise). */
 void append_end(struct append_scrape *s, const struct append_outcome *outcome, struct append_result *result,
                 struct err *err);
 /* Drops a scrape without a trace (shutdown, target removed in mid-flight). */

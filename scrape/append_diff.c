@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* append_diff: a scrape whose series are not those of the last one, line for line. A list of entries is drafted:
+/* append_diff: a scrape whose series are not those of the last one, line for line. A list of entries is
+   drafted:
 
      known, wherever it stood    its encoded labels are copied from the old list
      unknown                     append_labels makes them
 
-   Old entries are found by the hash of their text: first the one behind the last found (moved blocks stay in order),
-   then through a table that lives for this scrape only. A second table holds the final labels, to see two texts that
-   end as the same series. What was never found again is what stale.c looks at. */
+   Old entries are found by the hash of their text: first the one behind the last found (moved blocks stay in
+   order), then through a table that lives for this scrape only. A second table holds the final labels, to see
+   two texts that end as the same series. What was never found again is what stale.c looks at. */
 #include "append_private.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "base/hash.h"
 
 #define TABLE_MIN 64
-#define TABLE_KEEP ((size_t)64 << 10) /* slots; a larger table is given back after the scrape */
+#define KEEP ((size_t)32 << 10) /* entries; buffers for more are given back after the scrape */
 
 /* ---- tables ---- */
 
@@ -24,7 +25,7 @@ static void table_reset(struct append_table *t, size_t want)
     size_t cap = TABLE_MIN;
     while (cap < want * 2)
         cap *= 2;
-    if (cap > t->room || (t->room > TABLE_KEEP && cap <= TABLE_KEEP)) {
+    if (cap > t->room) {
         free(t->v);
         t->v = xmalloc(cap * sizeof *t->v);
         t->room = cap;
@@ -203,8 +204,8 @@ void append_diff_enter(struct append_scrape *s)
     s->member = s->draft.families_n && s->draft.families[s->draft.families_n - 1].member;
 }
 
-static bool push(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash, struct str ids,
-                 uint32_t count, uint32_t flags)
+static bool push(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash,
+                 struct str ids, uint32_t count, uint32_t flags)
 {
     if (!series_draft_add(&s->draft, hash, (const uint8_t *)ids.p, ids.n, count, flags))
         return err_set(&s->err, "too many series in one scrape");
@@ -219,8 +220,8 @@ static bool push(struct append_scrape *s, const struct exposition_sample *sample
 }
 
 /* Adds a series that rules kept. */
-static bool keep(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash, struct str ids,
-                 uint32_t count, bool unknown)
+static bool keep(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash,
+                 struct str ids, uint32_t count, bool unknown)
 {
     const struct config_job *job = s->t->job;
     uint64_t ids_hash = hash_bytes(ids.p, ids.n);
@@ -240,7 +241,8 @@ static bool keep(struct append_scrape *s, const struct exposition_sample *sample
     return push(s, sample, hash, ids, count, again ? SERIES_DUPLICATE : 0);
 }
 
-static bool known_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash, uint32_t at)
+static bool known_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash,
+                         uint32_t at)
 {
     const struct series *old = &s->t->series;
     struct series_entry e;
@@ -290,4 +292,14 @@ void append_diff_free(struct append_scrape *s)
     free(s->finals.v);
     free(s->old_at);
     free(s->seen);
+    s->old = s->finals = (struct append_table){0};
+    s->old_at = NULL;
+    s->seen = NULL;
+    s->old_at_cap = s->seen_cap = 0;
+}
+
+void append_diff_trim(struct append_scrape *s)
+{
+    if (s->draft.hashes_cap > KEEP || s->old_at_cap > KEEP || s->finals.room > KEEP * 4)
+        append_diff_free(s);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* append_labels: from the text of an unknown series to its final labels, in Prometheus's order: parse, merge with the
-   target's labels (honor_labels), rules, then the checks that fail the whole scrape. */
+/* append_labels: from the text of an unknown series to its final labels, in Prometheus's order: parse, merge
+   with the target's labels (honor_labels), rules, then the checks that fail the whole scrape. */
 #include "append_private.h"
 
 #include <stdio.h>
 
 #include "base/wire.h"
+#include "parse/private.h"
 
 #define SHOWN_RUNES 50 /* Go's %.50s */
 
@@ -21,7 +22,8 @@ static void merge_honoring(struct append_scrape *s)
             labels_push(&s->labels, t->labels[i].name, t->labels[i].value);
 }
 
-/* Puts an exposed label that lost its name under the first free name of exported_X, exported_exported_X ... */
+/* Puts an exposed label that lost its name under the first free name of exported_X, exported_exported_X
+   ... */
 static void add_exported(struct append_scrape *s, const struct label *lost)
 {
     struct str name = lost->name;
@@ -88,37 +90,47 @@ static const char *quoted(struct append_scrape *s, struct str text)
     return copy;
 }
 
-static bool check_lengths(struct append_scrape *s, struct str metric, const struct label *l)
+static bool check_lengths(struct append_scrape *s, const struct label *l)
 {
     const struct config_job *job = s->t->job;
-    struct str name = shown(l->name);
     unsigned long long name_max = job->label_name_length_limit, value_max = job->label_value_length_limit;
-    if (name_max && l->name.n > name_max)
-        return err_set(&s->err,
-                       "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, length: %zu, limit: %llu)",
-                       STR_ARG(metric), STR_ARG(name), l->name.n, name_max);
-    if (value_max && l->value.n > value_max)
-        return err_set(&s->err,
-                       "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: %s, length: %zu, "
-                       "limit: %llu)",
-                       STR_ARG(metric), STR_ARG(name), quoted(s, shown(l->value)), l->value.n, value_max);
-    return true;
+    bool name_good = !name_max || l->name.n <= name_max;
+    if (name_good && (!value_max || l->value.n <= value_max))
+        return true;
+    struct str metric = shown(labels_get(&s->labels, NAME)), name = shown(l->name);
+    if (!name_good)
+        return err_set(
+            &s->err,
+            "label_name_length_limit exceeded (metric: %.*s, label name: %.*s, length: %zu, limit: %llu)",
+            STR_ARG(metric), STR_ARG(name), l->name.n, name_max);
+    return err_set(
+        &s->err,
+        "label_value_length_limit exceeded (metric: %.*s, label name: %.*s, value: %s, length: %zu, "
+        "limit: %llu)",
+        STR_ARG(metric), STR_ARG(name), quoted(s, shown(l->value)), l->value.n, value_max);
 }
 
 static bool check_limits(struct append_scrape *s)
 {
     const struct config_job *job = s->t->job;
     const struct labels *l = &s->labels;
-    struct str metric = shown(labels_get(l, NAME));
+    struct str metric = STR_NULL;
     if (job->label_limit && l->n > job->label_limit)
+        metric = shown(labels_get(l, NAME));
+    if (metric.n)
         return err_set(&s->err, "label_limit exceeded (metric: %.*s, number of labels: %zu, limit: %llu)",
                        STR_ARG(metric), l->n, (unsigned long long)job->label_limit);
     if (!job->label_name_length_limit && !job->label_value_length_limit)
         return true;
     for (size_t i = 0; i < l->n; i++)
-        if (!check_lengths(s, metric, &l->v[i]))
+        if (!check_lengths(s, &l->v[i]))
             return false;
     return true;
+}
+
+static bool good_text(struct str s)
+{
+    return text_is_ascii(s) || str_is_utf8(s);
 }
 
 static bool check_names(struct append_scrape *s)
@@ -127,9 +139,9 @@ static bool check_names(struct append_scrape *s)
     struct str metric = labels_get(l, NAME);
     if (!metric.n)
         return err_set(&s->err, "missing metric name (__name__ label)");
-    bool good = str_is_utf8(metric);
+    bool good = true;
     for (size_t i = 0; i < l->n && good; i++)
-        good = str_is_utf8(l->v[i].name) && str_is_utf8(l->v[i].value);
+        good = good_text(l->v[i].name) && good_text(l->v[i].value);
     if (good)
         return true;
     struct buf text;

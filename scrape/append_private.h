@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* append_private: what the files of append share. The way of one scrape:
 
-     append.c         begin, feed, end; the steady path: line i is the i-th known series, only its value is kept
-     append_diff.c    the first line that is not the expected one switches to "diff": old entries are found by hash,
-                      a new list of entries is drafted
+     append.c         begin, feed, end; the steady path: line i is the i-th known series, only its value is
+                      kept
+     append_diff.c    the first line that is not the expected one switches to "diff": old entries are found
+                      by hash, a new list of entries is drafted
      append_labels.c  a series nobody knows: target labels, honor_labels, rules, limits
      append_write.c   a scrape that ended well goes to the block
      stale.c, report.c  what the agent itself adds */
@@ -111,6 +112,8 @@ bool append_diff_sample(struct append_scrape *s, const struct exposition_sample 
 /* True when the draft holds an entry with these labels. */
 bool append_diff_has(const struct append_scrape *s, const uint8_t *ids, size_t ids_n);
 void append_diff_free(struct append_scrape *s);
+/* Gives back buffers that only a very large target needs. */
+void append_diff_trim(struct append_scrape *s);
 static inline bool append_diff_seen(const struct append_scrape *s, uint32_t entry)
 {
     return s->seen[entry / 64] >> (entry % 64) & 1;
@@ -139,7 +142,8 @@ struct append_entries {
 /* Writes a scrape that ended well. Updates SERIES_STAMPED in the entries. */
 void append_write_scrape(struct append_scrape *s, const struct append_entries *entries);
 /* Writes one sample and returns the place behind the entry's ids. */
-const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value, int64_t ts_ms);
+const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value,
+                                  int64_t ts_ms);
 /* Books what was written to the target's job. */
 void append_book(struct append_target *t);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* append_write: samples of a scrape that ended well go to the block. Per label pair the encoded references are copied
-   (symbols_wire); they are made anew once per block. Where to seal:
+/* append_write: samples of a scrape that ended well go to the block. Per label pair the encoded references
+   are copied (symbols_wire); they are made anew once per block. Where to seal:
 
      before a target     when its scrape would not fit in what is left, and the block is not empty
      before a family     the same, for a scrape that is larger than a block
      anywhere            when the block is full all the same (a family larger than a block)
 
-   Metadata goes with every series of a family, on the target's first scrape, when it changed, and once a minute. */
+   Metadata goes with every series of a family, on the target's first scrape, when it changed, and once a
+   minute. */
 #include "append_private.h"
 
 #include "base/clock.h"
@@ -31,8 +32,8 @@ struct walk {
 
 /* ---- one sample ---- */
 
-static const uint8_t *put_entry(struct append_worker *w, const struct series_entry *e, double value, int64_t ts_ms,
-                                const struct block_meta *meta)
+static const uint8_t *put_entry(struct append_worker *w, const struct series_entry *e, double value,
+                                int64_t ts_ms, const struct block_meta *meta)
 {
     struct block_builder *b = w->builder;
     const struct symbols_wire *wires = symbols_wires(w->symbols);
@@ -57,7 +58,8 @@ static void touch(struct append_worker *w)
         w->pending_since = clock_mono_ms();
 }
 
-const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value, int64_t ts_ms)
+const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value,
+                                  int64_t ts_ms)
 {
     struct append_worker *w = t->worker;
     touch(w);
@@ -87,7 +89,8 @@ static void make_room(struct append_target *t, size_t samples, size_t bytes)
 {
     const struct append_worker *w = t->worker;
     size_t had = block_builder_samples(w->builder);
-    if (had && (had + samples > w->o.block_samples || block_builder_bytes(w->builder) + bytes > w->o.block_bytes))
+    if (had &&
+        (had + samples > w->o.block_samples || block_builder_bytes(w->builder) + bytes > w->o.block_bytes))
         seal(t);
 }
 
@@ -105,7 +108,8 @@ static uint64_t meta_print(const struct append_entries *entries)
 static bool meta_due(struct append_scrape *s, const struct append_entries *entries)
 {
     struct append_target *t = s->t;
-    bool due = t->meta_ts_ms == INT64_MIN || s->ts_ms < t->meta_ts_ms || s->ts_ms - t->meta_ts_ms >= META_EVERY_MS;
+    bool due =
+        t->meta_ts_ms == INT64_MIN || s->ts_ms < t->meta_ts_ms || s->ts_ms - t->meta_ts_ms >= META_EVERY_MS;
     if (s->diff || due) {
         uint64_t print = meta_print(entries);
         due = due || print != t->meta_print;
@@ -146,7 +150,8 @@ static void begin_family(struct walk *walk)
 }
 
 /* Writes a sample and returns the place behind its ids. */
-static inline const uint8_t *write_sample(struct walk *walk, const struct series_entry *e, double value, int64_t ts_ms)
+static inline const uint8_t *write_sample(struct walk *walk, const struct series_entry *e, double value,
+                                          int64_t ts_ms)
 {
     struct append_target *t = walk->s->t;
     if (walk->with_meta && walk->meta_generation != block_builder_generation(t->worker->builder))
@@ -159,7 +164,8 @@ static inline const uint8_t *write_sample(struct walk *walk, const struct series
     return end;
 }
 
-/* The entry is not plain: it has flags, or this sample brought a timestamp. Returns the place behind its ids. */
+/* The entry is not plain: it has flags, or this sample brought a timestamp. Returns the place behind
+   its ids. */
 static const uint8_t *write_special(struct walk *walk, uint8_t *head, struct series_entry *e, uint32_t i,
                                     const struct append_stamp *stamp)
 {
@@ -210,7 +216,8 @@ void append_write_scrape(struct append_scrape *s, const struct append_entries *e
     struct walk walk = {.s = s, .entries = entries, .boundary = SERIES_NONE};
     walk.with_meta = meta_due(s, entries);
     size_t guess = t->wire_bytes ? t->wire_bytes + t->wire_bytes / 8 : (size_t)entries->n * WIRE_GUESS;
-    make_room(t, (size_t)entries->n + APPEND_REPORTS, guess + (walk.with_meta ? entries->n * (size_t)META_GUESS : 0));
+    make_room(t, (size_t)entries->n + APPEND_REPORTS,
+              guess + (walk.with_meta ? entries->n * (size_t)META_GUESS : 0));
     if (entries->n)
         touch(w);
     if (entries->families_n)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* report: the series about a scrape itself. Their labels never change, so they are encoded once per target. */
+/* report: the series about a scrape itself. Their labels never change, so they are encoded once per
+   target. */
 #include "append_private.h"
 
 #include <stdlib.h>

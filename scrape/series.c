@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* series: the memory of one target's series. Stored exactly sized, because there are millions of entries; built in
-   buffers that grow and are shared by all targets of a worker. */
+/* series: the memory of one target's series. Stored exactly sized, because there are millions of entries;
+   built in buffers that grow and are shared by all targets of a worker. */
 #include "series.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
 
-#define KEEP_BYTES ((size_t)256 << 10) /* a draft buffer above this is given back after the scrape */
 #define REFS_MAX (UINT32_MAX / 2)
 #define MALLOC_OVERHEAD 16
 
@@ -61,10 +60,6 @@ void series_draft_free(struct series_draft *d)
 
 void series_draft_clear(struct series_draft *d)
 {
-    if (d->hashes_cap * sizeof *d->hashes > KEEP_BYTES || d->refs_cap > KEEP_BYTES) {
-        series_draft_free(d);
-        return;
-    }
     d->n = d->families_n = d->refs_n = 0;
     d->dropped = d->duplicates = 0;
 }

@@ -100,9 +100,10 @@ void series_store(struct series *s, const struct series_draft *draft);
 size_t series_bytes(const struct series *s);
 
 void series_draft_free(struct series_draft *d);
-/* Empties it, keeps memory up to a bound. */
+/* Empties it, keeps its memory. */
 void series_draft_clear(struct series_draft *d);
-/* Adds an entry: ids_n bytes of encoded ids, count of them. False when a limit of the format (4 GiB) is hit. */
+/* Adds an entry: ids_n bytes of encoded ids, count of them. False when a limit of the
+   format (4 GiB) is hit. */
 bool series_draft_add(struct series_draft *d, uint64_t hash, const uint8_t *ids, size_t ids_n, uint32_t count,
                       uint32_t flags);
 void series_draft_family(struct series_draft *d, const struct series_family *family);

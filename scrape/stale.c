@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stale: markers for series that ended. A series is live when its entry is plain: not dropped by a rule, not a
-   repetition, and without an own timestamp (whose writer manages its time, as Prometheus sees it). */
+/* stale: markers for series that ended. A series is live when its entry is plain: not dropped by a rule, not
+   a repetition, and without an own timestamp (whose writer manages its time, as Prometheus sees it). */
 #include "append_private.h"
 
 #include "base/hash.h"

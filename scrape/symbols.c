@@ -6,10 +6,11 @@
      pairs:    name[], value[]   id -> two string ids        wire[]   id -> both references, ready to copy
      slots:    open addressing, id + 1 or 0; keys are compared through the arrays
 
-   Free ids are chained through at[] and value[]. A collection sweeps pairs, then strings, then moves the live strings
-   to a new store; it is due when as much was added as was alive after the last one. */
+   Free ids are chained through at[] and value[]. A collection sweeps pairs, then strings, then moves the live
+   strings to a new store; it is due when as much was added as was alive after the last one. */
 #include "symbols.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -151,6 +152,10 @@ static uint32_t new_string_id(struct symbols *sy)
 
 static void store_string(struct symbols *sy, uint32_t id, struct str s)
 {
+    if (sy->store_n + s.n + WIRE_VARINT_MAX > UINT32_MAX) {
+        fprintf(stderr, "FATAL: more than 4 GiB of label text in one worker\n");
+        abort();
+    }
     size_t old = sy->store && s.p >= (const char *)sy->store && s.p < (const char *)sy->store + sy->store_n
                      ? (size_t)(s.p - (const char *)sy->store)
                      : SIZE_MAX;
@@ -349,6 +354,7 @@ uint64_t symbols_count(const struct symbols *sy)
 uint64_t symbols_bytes(const struct symbols *sy)
 {
     return sizeof *sy + sy->store_cap + sy->strings_cap * sizeof *sy->at + sy->ref_cap * sizeof *sy->ref +
-           sy->name_cap * sizeof *sy->name + sy->value_cap * sizeof *sy->value + sy->wire_cap * sizeof *sy->wire +
+           sy->name_cap * sizeof *sy->name + sy->value_cap * sizeof *sy->value +
+           sy->wire_cap * sizeof *sy->wire +
            (sy->string_slots.cap + sy->pair_slots.cap) * sizeof *sy->string_slots.v;
 }

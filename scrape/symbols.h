@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* symbols: the strings and label pairs of one worker, each stored once and known by a small number. Ids are recycled
-   by a mark-and-sweep collection; between collections they are stable. Not thread-safe. */
+/* symbols: the strings and label pairs of one worker, each stored once and known by a small number. Ids are
+   recycled by a mark-and-sweep collection; between collections they are stable. Not thread-safe. */
 #ifndef OBSAGENT_SCRAPE_SYMBOLS_H
 #define OBSAGENT_SCRAPE_SYMBOLS_H
 
@@ -34,13 +34,14 @@ void symbols_pair_text(const struct symbols *sy, uint32_t pair, struct str *name
 
 /* The reference of a string in the present block of b; adds it to the block when it is not there. */
 uint32_t symbols_ref(struct symbols *sy, struct block_builder *b, uint32_t id);
-/* All pairs' encoded references, by pair id; those of an older generation must be renewed. Valid until a pair is added. */
+/* All pairs' encoded references, by pair id; those of an older generation must be renewed. Valid until a pair
+   is added. */
 const struct symbols_wire *symbols_wires(const struct symbols *sy);
 /* Makes the encoded references of a pair for the present block of b. */
 void symbols_renew(struct symbols *sy, struct block_builder *b, uint32_t pair);
 
-/* True when so much was added since the last collection that garbage may outweigh what lives. Then: begin, mark every
-   id that is held anywhere, end. */
+/* True when so much was added since the last collection that garbage may outweigh what lives. Then: begin,
+   mark every id that is held anywhere, end. */
 bool symbols_due(const struct symbols *sy);
 void symbols_collect_begin(struct symbols *sy);
 void symbols_mark_string(struct symbols *sy, uint32_t id);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* block: the builder of sealed batches. Symbols and series grow in two buffers and are put one behind the other when
-   the block is sealed, because a symbol may still come when the first series are long written.
+/* block: the builder of sealed batches. Symbols and series grow in two buffers and are put one behind the
+   other when the block is sealed, because a symbol may still come when the first series are long written.
 
      symbols:  22 00 | 22 len bytes | 22 len bytes | ...
      series:   2a len | 0a len refs... | 12 len 09 value 10 timestamp | 2a len meta | 2a len | ...
 
-   References are written at a distance of HEAD_ROOM behind the last series, then the tags and lengths in front of
-   them, whose sizes are known only now. Nearly always each length fits in one byte, the room is exact, and nothing has
-   to move. */
+   References are written at a distance of HEAD_ROOM behind the last series, then the tags and lengths in
+   front of them, whose sizes are known only now. Nearly always each length fits in one byte, the room is
+   exact, and nothing has to move. */
 #include "block.h"
 
 #include <stdlib.h>
@@ -18,8 +18,9 @@
 
 #define BYTES_DEFAULT ((size_t)1 << 20)
 #define SAMPLES_DEFAULT 10000
-#define HEAD_ROOM 4          /* tag and one-byte length of the series, tag and one-byte length of the references */
-#define TAIL_MAX 64          /* sample and metadata of one series, and what longer lengths take */
+/* Tag and one-byte length of the series, tag and one-byte length of the references. */
+#define HEAD_ROOM 4
+#define TAIL_MAX 64 /* sample and metadata of one series, and what longer lengths take */
 
 #define TAG_SYMBOL WIRE_TAG(4, WIRE_BYTES)
 #define TAG_SERIES WIRE_TAG(5, WIRE_BYTES)
@@ -209,8 +210,8 @@ void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double 
     b->max_ts_ms = ts_ms > b->max_ts_ms ? ts_ms : b->max_ts_ms;
 }
 
-void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value, int64_t ts_ms,
-                          const struct block_meta *meta)
+void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value,
+                          int64_t ts_ms, const struct block_meta *meta)
 {
     uint8_t *p = block_builder_room(b, refs_n * 5 + WIRE_VARINT_MAX);
     for (size_t i = 0; i < refs_n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* block_reader: reads the bytes of a block, which may be anything when they come from disk. The first pass steps over
-   the top-level fields and notes where symbols are; series are decoded one by one afterwards. */
+/* block_reader: reads the bytes of a block, which may be anything when they come from disk. The first pass
+   steps over the top-level fields and notes where symbols are; series are decoded one by one afterwards. */
 #include "base/alloc.h"
 #include "base/wire.h"
 #include "block.h"

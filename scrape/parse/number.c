@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* number: decimal text to double, correctly rounded. Three ways, by falling frequency:
 
-     1. mantissa below 2^53 and |exponent| <= 22: both are doubles without error, so one multiplication or division
-        rounds once (Clinger 1990).
+     1. mantissa below 2^53 and |exponent| <= 22: both are doubles without error, so one multiplication or
+        division rounds once (Clinger 1990).
      2. up to 19 digits and |exponent| <= 27: exact in 128 bits, because 10^k = 5^k * 2^k and 5^27 < 2^63.
 
-          exponent >= 0:  m * 5^k                   (128 bits)  --+-- top 64 bits + "anything below?" -- round to 53
-          exponent <  0:  (m << 64-ish) / 5^k + remainder       --+
+          exponent >= 0:  m * 5^k            (128 bits)    --+-- top 64 bits + "anything below?" -- to 53
+          exponent <  0:  (m << 64-ish) / 5^k + remainder  --+
 
-     3. the rest: strtod in the C locale, behind a check of the syntax, since strtod takes forms Go does not. */
+     3. the rest: strtod in the C locale, behind a check of the syntax, since strtod takes forms that Go does
+        not. */
 #include "exposition.h"
 
 #include <errno.h>
@@ -28,18 +29,20 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-static const double TENS[CLINGER_MAX + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                             1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double TENS[CLINGER_MAX + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                             1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                             1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static const uint64_t FIVES[FIVES_MAX + 1] = {
-    1u, 5u, 25u, 125u, 625u, 3125u, 15625u, 78125u, 390625u, 1953125u, 9765625u, 48828125u, 244140625u, 1220703125u,
-    6103515625u, 30517578125u, 152587890625u, 762939453125u, 3814697265625u, 19073486328125u, 95367431640625u,
-    476837158203125u, 2384185791015625u, 11920928955078125u, 59604644775390625u, 298023223876953125u,
-    1490116119384765625u, 7450580596923828125u,
+    1u, 5u, 25u, 125u, 625u, 3125u, 15625u, 78125u, 390625u, 1953125u, 9765625u, 48828125u,
+    244140625u, 1220703125u, 6103515625u, 30517578125u, 152587890625u, 762939453125u,
+    3814697265625u, 19073486328125u, 95367431640625u, 476837158203125u, 2384185791015625u,
+    11920928955078125u, 59604644775390625u, 298023223876953125u, 1490116119384765625u,
+    7450580596923828125u,
 };
 
-/* q * 2^exp2, rounded to nearest even; `below` says that the true value is a little larger than q. Normal range only,
-   which the bounds of the caller guarantee. */
+/* q * 2^exp2, rounded to nearest even; `below` says that the true value is a little larger than q. Normal
+   range only, which the bounds of the caller guarantee. */
 static double round_bits(uint64_t q, bool below, int exp2)
 {
     int shift = __builtin_clzll(q);

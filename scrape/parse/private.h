@@ -21,15 +21,30 @@ bool flaw_set(struct flaw *flaw, size_t at, const char *fmt, ...) __attribute__(
 /* Appends ", got ..." naming what stands at flaw->at. Always returns false. */
 bool flaw_got(struct flaw *flaw, struct str text);
 
-/* Reads `name{labels}` from the start of text (leading blanks are skipped). On success *end is the offset behind the
-   series. With l NULL it only checks. */
+/* Reads `name{labels}` from the start of text (leading blanks are skipped). On success *end is the offset
+   behind the series. With l NULL it only checks. */
 bool series_scan(struct str text, struct labels *l, size_t *end, struct flaw *flaw);
-/* `text` with \\ \n (and \" when quotes is set) replaced; other escapes stay. A view of text when it has none. */
+/* Most text is: eight bytes at a time, before anything looks at runes. */
+static inline bool text_is_ascii(struct str s)
+{
+    size_t i = 0;
+    uint64_t seen = 0, word;
+    for (; i + 8 <= s.n; i += 8) {
+        memcpy(&word, s.p + i, 8);
+        seen |= word;
+    }
+    for (; i < s.n; i++)
+        seen |= (uint64_t)(unsigned char)s.p[i];
+    return !(seen & 0x8080808080808080ull);
+}
+
+/* `text` with \\ \n (and \" when quotes is set) replaced; other escapes stay. A view of text when it has
+   none. */
 struct str text_unescape(struct str text, bool quotes, struct arena *arena);
 
-/* The common forms of numbers, correctly rounded: at most 19 significant digits, decimal exponent of the last digit
-   within +-27. p must be followed by a byte that is in no number (the newline). Returns the first byte that does not
-   belong to it, or NULL when the form needs exposition_parse_value. */
+/* The common forms of numbers, correctly rounded: at most 19 significant digits, decimal exponent of the last
+   digit within +-27. p must be followed by a byte that is in no number (the newline). Returns the first byte
+   that does not belong to it, or NULL when the form needs exposition_parse_value. */
 const char *number_fast(const char *p, double *v);
 /* Why exposition_parse_value refuses text, in Go's words. */
 void number_why(struct str text, struct flaw *flaw, size_t at);

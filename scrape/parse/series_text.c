@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* series_text: `name{labels}` by the rules of Prometheus's lexer (model/textparse). This is the rigorous and slow part:
-   it runs for series seen for the first time and for lines the fast split could not read. What the lexer lets through,
-   this lets through too: blanks anywhere between tokens, a missing or a trailing comma, a raw newline in a quoted
-   string, `{"name", a="b"}`. */
+/* series_text: `name{labels}` by the rules of Prometheus's lexer (model/textparse). This is the rigorous and
+   slow part: it runs for series seen for the first time and for lines the fast split could not read. What the
+   lexer lets through, this lets through too: blanks anywhere between tokens, a missing or a trailing comma, a
+   raw newline in a quoted string, `{"name", a="b"}`. */
 #include "exposition.h"
 
 #include <stdarg.h>
@@ -103,8 +103,8 @@ struct str text_unescape(struct str text, bool quotes, struct arena *arena)
     return str_make(out, n);
 }
 
-/* A quoted string: *raw is what stands between the quotes. A backslash takes the next byte with it, unless that is a
-   newline. */
+/* A quoted string: *raw is what stands between the quotes. A backslash takes the next byte with it, unless
+   that is a newline. */
 static bool quoted(struct scan *s, const char *what, struct str *raw)
 {
     size_t start = s->i + 1;
@@ -145,7 +145,7 @@ static bool label_value(struct scan *s, struct str name)
     size_t at = s->i;
     if (!quoted(s, "label value", &raw))
         return false;
-    if (!str_is_utf8(raw))
+    if (!text_is_ascii(raw) && !str_is_utf8(raw))
         return flaw_set(s->flaw, at, "invalid UTF-8 label value");
     if (s->l)
         labels_push(s->l, name, text_unescape(raw, true, s->l->arena));

@@ -7,13 +7,14 @@
         |<---------- series (hashed) ------------->|
                                        last '}' --^      (the rest holds no brace)
 
-   and trusts the owner of the handler to know the series or to give its text to exposition_parse_series. A line that
-   the fast way cannot cut goes through series_scan and a full check, which finds the line good after all (odd but
-   legal) or says what is wrong and where. So no wrong line passes, and no known line is looked at twice.
+   and trusts the owner of the handler to know the series or to give its text to exposition_parse_series. A
+   line that the fast way cannot cut goes through series_scan and a full check, which finds the line good
+   after all (odd but legal) or says what is wrong and where. So no wrong line passes, and no known line is
+   looked at twice.
 
-   Lines are read where they lie; only one that is cut by the border of a chunk is put together in `carry`. So is a
-   line whose quoted string goes on over a newline, which the format allows by accident and the fast way does not see
-   (it then is an error if what stands before the newline looks like a whole sample). */
+   Lines are read where they lie; only one that is cut by the border of a chunk is put together in `carry`. So
+   is a line whose quoted string goes on over a newline, which the format allows by accident and the fast way
+   does not see (it then is an error if what stands before the newline looks like a whole sample). */
 #include "exposition.h"
 
 #include <stdio.h>
@@ -95,7 +96,7 @@ static size_t blanks(struct str text, size_t i)
 static enum verdict help_line(struct exposition_parser *p, struct str name, struct str text, size_t at,
                               struct flaw *flaw)
 {
-    if (!str_is_utf8(text)) {
+    if (!text_is_ascii(text) && !str_is_utf8(text)) {
         flaw_set(flaw, at, "help text is not a valid utf8 string");
         return WRONG;
     }
@@ -111,8 +112,9 @@ static enum verdict type_line(struct exposition_parser *p, struct str name, stru
         struct str word;
         enum block_metric_type type;
     } TYPES[] = {
-        {{"counter", 7}, BLOCK_COUNTER}, {{"gauge", 5}, BLOCK_GAUGE},         {{"histogram", 9}, BLOCK_HISTOGRAM},
-        {{"summary", 7}, BLOCK_SUMMARY}, {{"untyped", 7}, BLOCK_UNSPECIFIED},
+        {{"counter", 7}, BLOCK_COUNTER},     {{"gauge", 5}, BLOCK_GAUGE},
+        {{"histogram", 9}, BLOCK_HISTOGRAM}, {{"summary", 7}, BLOCK_SUMMARY},
+        {{"untyped", 7}, BLOCK_UNSPECIFIED},
     };
     for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
         if (!str_eq(text, TYPES[i].word))
@@ -123,7 +125,7 @@ static enum verdict type_line(struct exposition_parser *p, struct str name, stru
     return WRONG;
 }
 
-/* The family name of a HELP or TYPE line: bare or quoted. Returns the offset behind it, 0 when there is none. */
+/* The family name of a HELP or TYPE line: bare or quoted. Returns the offset behind it, or 0. */
 static size_t family_name(struct exposition_parser *p, struct str line, size_t i, struct str *name)
 {
     size_t start = i;
@@ -163,14 +165,15 @@ static enum verdict comment_line(struct exposition_parser *p, struct str line, s
         flaw_got(flaw, line);
         return WRONG;
     }
-    struct str text = str_skip(line, end + 1); /* whatever one byte stands between, as in Prometheus's lexer */
+    /* Whatever one byte stands between, as in Prometheus's lexer. */
+    struct str text = str_skip(line, end + 1);
     return help ? help_line(p, name, text, end + 1, flaw) : type_line(p, name, text, end + 1, flaw);
 }
 
 /* ---- samples ---- */
 
-static enum verdict emit(struct exposition_parser *p, struct str series, double value, bool has_ts, int64_t ts_ms,
-                         size_t column)
+static enum verdict emit(struct exposition_parser *p, struct str series, double value, bool has_ts,
+                         int64_t ts_ms, size_t column)
 {
     struct exposition_sample sample = {
         .series = series, .value = value, .has_ts = has_ts, .ts_ms = ts_ms, .line = p->line, .column = column};
@@ -314,8 +317,8 @@ static bool too_long(struct exposition_parser *p, struct str line, struct err *e
     return wrong_line(p, line, &flaw, err);
 }
 
-/* Follows quotes through bytes added to a joined line. Its state lives on, so a string over many lines costs its
-   length once. */
+/* Follows quotes through bytes added to a joined line. Its state lives on, so a string over many lines costs
+   its length once. */
 static void follow_quotes(struct exposition_parser *p, const char *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

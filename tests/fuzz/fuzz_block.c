@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_block: any bytes as a block. What reads well is written again from what was read, and must read the same. */
+/* fuzz_block: any bytes as a block. What reads well is written again from what was read, and must read the
+   same. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_exposition: any bytes as a body, read twice: in one piece and in pieces whose sizes the first byte chooses. Both
-   must hear the same. Then the body goes through append, twice, so that both the first and the steady path see it. */
+/* fuzz_exposition: any bytes as a body, read twice: in one piece and in pieces whose sizes the first byte
+   chooses. Both must hear the same. Then the body goes through append, twice, so that both the first and the
+   steady path see it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

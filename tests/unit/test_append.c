@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_append: scripts of bodies and what stands in the blocks afterwards, read back with the block reader. A step's
-   expectation is one line per sample; the report series are checked against the result of each scrape. */
+/* test_append: scripts of bodies and what stands in the blocks afterwards, read back with the block reader. A
+   step's expectation is one line per sample; the report series are checked against the result of each
+   scrape. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -162,7 +163,8 @@ static void set_rules(struct bench *b, const struct relabel_source *v, size_t n)
     assert_string_equal(err.msg, "");
 }
 
-static struct append_result scrape_at(struct bench *b, const char *body, size_t n, int64_t ts, struct err *err)
+static struct append_result scrape_at(struct bench *b, const char *body, size_t n, int64_t ts,
+                                      struct err *err)
 {
     struct append_scrape *s = append_begin(b->t, ts);
     struct append_result r;
@@ -198,8 +200,8 @@ static void run_step(struct bench *b, const struct step *step, int number)
         fail_msg("step %d:\n--- got\n%s--- want\n%s", number, buf_c(&heard), step->want);
     if (r.up != step->up || r.scraped != step->scraped || r.post_relabel != step->post_relabel ||
         r.series_added != step->added || r.samples_stale != step->stale)
-        fail_msg("step %d: up %d, scraped %d, post_relabel %d, added %d, stale %d", number, r.up, (int)r.scraped,
-                 (int)r.post_relabel, (int)r.series_added, (int)r.samples_stale);
+        fail_msg("step %d: up %d, scraped %d, post_relabel %d, added %d, stale %d", number, r.up,
+                 (int)r.scraped, (int)r.post_relabel, (int)r.series_added, (int)r.samples_stale);
     assert_string_equal(err.msg, step->error ? step->error : "");
     check_reports(&r);
 }
@@ -218,24 +220,30 @@ static void steady_and_changes(void **state)
 {
     static const struct step STEPS[] = {
         {"a 1\nb{x=\"1\"} 2\nb{x=\"2\"} NaN\n",
-         "a{t=\"1\"} 1 @1000\nb{t=\"1\",x=\"1\"} 2 @1000\nb{t=\"1\",x=\"2\"} NaN @1000\n", true, 3, 3, 3, 0, NULL},
-        {"a 4\nb{x=\"1\"} 5\nb{x=\"2\"} 6", "a{t=\"1\"} 4 @2000\nb{t=\"1\",x=\"1\"} 5 @2000\nb{t=\"1\",x=\"2\"} 6 @2000\n",
-         true, 3, 3, 0, 0, NULL},
+         "a{t=\"1\"} 1 @1000\nb{t=\"1\",x=\"1\"} 2 @1000\nb{t=\"1\",x=\"2\"} NaN @1000\n", true, 3, 3, 3, 0,
+         NULL},
+        {"a 4\nb{x=\"1\"} 5\nb{x=\"2\"} 6",
+         "a{t=\"1\"} 4 @2000\nb{t=\"1\",x=\"1\"} 5 @2000\nb{t=\"1\",x=\"2\"} 6 @2000\n", true, 3, 3, 0, 0,
+         NULL},
         /* another order */
-        {"b{x=\"2\"} 1\na 2\nb{x=\"1\"} 3\n", "b{t=\"1\",x=\"2\"} 1 @3000\na{t=\"1\"} 2 @3000\nb{t=\"1\",x=\"1\"} 3 @3000\n",
-         true, 3, 3, 0, 0, NULL},
+        {"b{x=\"2\"} 1\na 2\nb{x=\"1\"} 3\n",
+         "b{t=\"1\",x=\"2\"} 1 @3000\na{t=\"1\"} 2 @3000\nb{t=\"1\",x=\"1\"} 3 @3000\n", true, 3, 3, 0, 0,
+         NULL},
         /* the last vanishes */
-        {"b{x=\"2\"} 1\na 2\n", "b{t=\"1\",x=\"2\"} 1 @4000\na{t=\"1\"} 2 @4000\nb{t=\"1\",x=\"1\"} stale @4000\n", true, 2, 2,
-         0, 1, NULL},
+        {"b{x=\"2\"} 1\na 2\n",
+         "b{t=\"1\",x=\"2\"} 1 @4000\na{t=\"1\"} 2 @4000\nb{t=\"1\",x=\"1\"} stale @4000\n", true, 2, 2, 0, 1,
+         NULL},
         /* the first vanishes, a new one comes, the vanished returns as new */
         {"a 2\nc 1\nb{x=\"1\"} 7\n",
-         "a{t=\"1\"} 2 @5000\nc{t=\"1\"} 1 @5000\nb{t=\"1\",x=\"1\"} 7 @5000\nb{t=\"1\",x=\"2\"} stale @5000\n", true, 3, 3, 2,
-         1, NULL},
+         "a{t=\"1\"} 2 @5000\nc{t=\"1\"} 1 @5000\nb{t=\"1\",x=\"1\"} 7 @5000\nb{t=\"1\",x=\"2\"} stale "
+         "@5000\n",
+         true, 3, 3, 2, 1, NULL},
         /* only blanks and order of labels differ: a new text for the same series is no end of it */
-        {"a  2\nc{} 1\nb{ x=\"1\"} 7\n", "a{t=\"1\"} 2 @6000\nc{t=\"1\"} 1 @6000\nb{t=\"1\",x=\"1\"} 7 @6000\n", true, 3, 3, 2,
-         0, NULL},
+        {"a  2\nc{} 1\nb{ x=\"1\"} 7\n",
+         "a{t=\"1\"} 2 @6000\nc{t=\"1\"} 1 @6000\nb{t=\"1\",x=\"1\"} 7 @6000\n", true, 3, 3, 2, 0, NULL},
         /* nothing but a comment */
-        {"# x\n", "a{t=\"1\"} stale @7000\nc{t=\"1\"} stale @7000\nb{t=\"1\",x=\"1\"} stale @7000\n", true, 0, 0, 0, 3, NULL},
+        {"# x\n", "a{t=\"1\"} stale @7000\nc{t=\"1\"} stale @7000\nb{t=\"1\",x=\"1\"} stale @7000\n", true, 0,
+         0, 0, 3, NULL},
         {"a 1\n", "a{t=\"1\"} 1 @8000\n", true, 1, 1, 1, 0, NULL},
         /* an empty body is a failure that is up */
         {"", "a{t=\"1\"} stale @9000\n", true, 0, 0, 0, 1, NULL},
@@ -256,7 +264,8 @@ static void failures(void **state)
         /* markers once */
         {NULL, "a{t=\"1\"} stale @3000\nb{t=\"1\"} stale @3000\n", false, 0, 0, 0, 2, NULL},
         {NULL, "", false, 0, 0, 0, 0, NULL},
-        {"a 1\nb x\n", "", false, 1, 1, 0, 0, "line 2, column 3: strconv.ParseFloat: parsing \"x\": invalid syntax"},
+        {"a 1\nb x\n", "", false, 1, 1, 0, 0,
+         "line 2, column 3: strconv.ParseFloat: parsing \"x\": invalid syntax"},
         /* recovered: not new; what vanished in the meantime has its marker already */
         {"a 1\n", "a{t=\"1\"} 1 @6000\n", true, 1, 1, 0, 0, NULL},
         {"a 1\nc{x=\"1\",x=\"2\"} 1\nd 1\n", "a{t=\"1\"} stale @7000\n", false, 1, 1, 0, 1,
@@ -279,13 +288,15 @@ static void failures(void **state)
 static void duplicates(void **state)
 {
     static const struct step STEPS[] = {
-        {"a 1\na 2\nb{x=\"1\",y=\"2\"} 3\nb{y=\"2\",x=\"1\"} 4\n", "a{t=\"1\"} 1 @1000\nb{t=\"1\",x=\"1\",y=\"2\"} 3 @1000\n", true,
-         4, 4, 2, 0, NULL},
-        {"a 1\na 2\nb{x=\"1\",y=\"2\"} 3\nb{y=\"2\",x=\"1\"} 4\n", "a{t=\"1\"} 1 @2000\nb{t=\"1\",x=\"1\",y=\"2\"} 3 @2000\n", true,
-         4, 4, 0, 0, NULL},
+        {"a 1\na 2\nb{x=\"1\",y=\"2\"} 3\nb{y=\"2\",x=\"1\"} 4\n",
+         "a{t=\"1\"} 1 @1000\nb{t=\"1\",x=\"1\",y=\"2\"} 3 @1000\n", true, 4, 4, 2, 0, NULL},
+        {"a 1\na 2\nb{x=\"1\",y=\"2\"} 3\nb{y=\"2\",x=\"1\"} 4\n",
+         "a{t=\"1\"} 1 @2000\nb{t=\"1\",x=\"1\",y=\"2\"} 3 @2000\n", true, 4, 4, 0, 0, NULL},
         /* the repetition alone goes on as the series itself */
-        {"b{y=\"2\",x=\"1\"} 4\na 1\na 2\n", "b{t=\"1\",x=\"1\",y=\"2\"} 4 @3000\na{t=\"1\"} 1 @3000\n", true, 3, 3, 0, 0, NULL},
-        {"a 5\na 6\na 7\n", "a{t=\"1\"} 5 @4000\nb{t=\"1\",x=\"1\",y=\"2\"} stale @4000\n", true, 3, 3, 0, 1, NULL},
+        {"b{y=\"2\",x=\"1\"} 4\na 1\na 2\n", "b{t=\"1\",x=\"1\",y=\"2\"} 4 @3000\na{t=\"1\"} 1 @3000\n", true,
+         3, 3, 0, 0, NULL},
+        {"a 5\na 6\na 7\n", "a{t=\"1\"} 5 @4000\nb{t=\"1\",x=\"1\",y=\"2\"} stale @4000\n", true, 3, 3, 0, 1,
+         NULL},
         {"a 5\n", "a{t=\"1\"} 5 @5000\n", true, 1, 1, 0, 0, NULL},
         /* with own timestamps each is a sample */
         {"a 5 10\na 6 20\n", "a{t=\"1\"} 5 @10\na{t=\"1\"} 6 @20\n", true, 2, 2, 0, 0, NULL},
@@ -306,8 +317,10 @@ static void duplicates(void **state)
 static void timestamps(void **state)
 {
     static const struct step STEPS[] = {
-        {"a 1 5\nb 2\nc 3 7\n", "a{t=\"1\"} 1 @5\nb{t=\"1\"} 2 @1000\nc{t=\"1\"} 3 @7\n", true, 3, 3, 3, 0, NULL},
-        {"a 1 6\nb 2\nc 3 8\n", "a{t=\"1\"} 1 @6\nb{t=\"1\"} 2 @2000\nc{t=\"1\"} 3 @8\n", true, 3, 3, 0, 0, NULL},
+        {"a 1 5\nb 2\nc 3 7\n", "a{t=\"1\"} 1 @5\nb{t=\"1\"} 2 @1000\nc{t=\"1\"} 3 @7\n", true, 3, 3, 3, 0,
+         NULL},
+        {"a 1 6\nb 2\nc 3 8\n", "a{t=\"1\"} 1 @6\nb{t=\"1\"} 2 @2000\nc{t=\"1\"} 3 @8\n", true, 3, 3, 0, 0,
+         NULL},
         /* c came with a timestamp: no marker; a changes to the scrape's time */
         {"a 1\nb 2\n", "a{t=\"1\"} 1 @3000\nb{t=\"1\"} 2 @3000\n", true, 2, 2, 0, 0, NULL},
         {"b 2 9\n", "b{t=\"1\"} 2 @9\na{t=\"1\"} stale @4000\n", true, 1, 1, 0, 1, NULL},
@@ -349,7 +362,8 @@ static void future(void **state)
 static void honor(void **state)
 {
     static const struct step OVERRIDE[] = {
-        {"a{job=\"x\"} 1\n", "a{exported_job=\"x\",instance=\"i\",job=\"j\"} 1 @1000\n", true, 1, 1, 1, 0, NULL},
+        {"a{job=\"x\"} 1\n", "a{exported_job=\"x\",instance=\"i\",job=\"j\"} 1 @1000\n", true, 1, 1, 1, 0,
+         NULL},
         {"a{job=\"x\",exported_job=\"y\"} 1\n",
          "a{exported_exported_job=\"x\",exported_job=\"y\",instance=\"i\",job=\"j\"} 1 @2000\n"
          "a{exported_job=\"x\",instance=\"i\",job=\"j\"} stale @2000\n",
@@ -365,13 +379,15 @@ static void honor(void **state)
     };
     static const struct step HONOR[] = {
         {"a{job=\"x\"} 1\nb 2\nc{job=\"\"} 3\n",
-         "a{instance=\"i\",job=\"x\"} 1 @1000\nb{instance=\"i\",job=\"j\"} 2 @1000\nc{instance=\"i\"} 3 @1000\n", true, 3, 3, 3,
-         0, NULL},
+         "a{instance=\"i\",job=\"x\"} 1 @1000\nb{instance=\"i\",job=\"j\"} 2 @1000\nc{instance=\"i\"} 3 "
+         "@1000\n",
+         true, 3, 3, 3, 0, NULL},
     };
     static const struct step CHAIN[] = {
         {"a{x=\"1\",exported_x=\"2\"} 1\n",
-         "a{exported_exported_exported_x=\"2\",exported_exported_x=\"1\",exported_x=\"t2\",x=\"t1\"} 1 @1000\n", true, 1, 1, 1,
-         0, NULL},
+         "a{exported_exported_exported_x=\"2\",exported_exported_x=\"1\",exported_x=\"t2\",x=\"t1\"} 1 "
+         "@1000\n",
+         true, 1, 1, 1, 0, NULL},
     };
     struct bench b;
     (void)state;
@@ -391,18 +407,34 @@ static void relabeling(void **state)
 {
     static const struct str NAME = {"__name__", 8};
     static const struct relabel_source RULES[] = {
-        {.given = RELABEL_ACTION | RELABEL_SOURCE_LABELS | RELABEL_REGEX, .action = {"drop", 4}, .source_labels = &NAME,
-         .source_labels_n = 1, .separator = {";", 1}, .regex = {"d.*", 3}, .replacement = {"$1", 2}},
-        {.given = RELABEL_ACTION | RELABEL_REGEX, .action = {"labeldrop", 9}, .separator = {";", 1}, .regex = {"z", 1},
+        {.given = RELABEL_ACTION | RELABEL_SOURCE_LABELS | RELABEL_REGEX,
+         .action = {"drop", 4},
+         .source_labels = &NAME,
+         .source_labels_n = 1,
+         .separator = {";", 1},
+         .regex = {"d.*", 3},
          .replacement = {"$1", 2}},
-        {.given = RELABEL_SOURCE_LABELS | RELABEL_REGEX | RELABEL_TARGET_LABEL, .action = {"replace", 7},
-         .source_labels = &NAME, .source_labels_n = 1, .separator = {";", 1}, .regex = {"gone", 4},
-         .target_label = {"__name__", 8}, .replacement = {"", 0}},
+        {.given = RELABEL_ACTION | RELABEL_REGEX,
+         .action = {"labeldrop", 9},
+         .separator = {";", 1},
+         .regex = {"z", 1},
+         .replacement = {"$1", 2}},
+        {.given = RELABEL_SOURCE_LABELS | RELABEL_REGEX | RELABEL_TARGET_LABEL,
+         .action = {"replace", 7},
+         .source_labels = &NAME,
+         .source_labels_n = 1,
+         .separator = {";", 1},
+         .regex = {"gone", 4},
+         .target_label = {"__name__", 8},
+         .replacement = {"", 0}},
     };
     static const struct step STEPS[] = {
-        {"a 1\nd1 2\nb{z=\"1\"} 3\nd2 4\nb{z=\"2\"} 5\n", "a{t=\"1\"} 1 @1000\nb{t=\"1\"} 3 @1000\n", true, 5, 3, 2, 0, NULL},
-        {"a 1\nd1 2\nb{z=\"1\"} 3\nd2 4\nb{z=\"2\"} 5\n", "a{t=\"1\"} 1 @2000\nb{t=\"1\"} 3 @2000\n", true, 5, 3, 0, 0, NULL},
-        {"d2 4\na 1\nd2 5\nb{z=\"2\"} 5\n", "a{t=\"1\"} 1 @3000\nb{t=\"1\"} 5 @3000\n", true, 4, 2, 0, 0, NULL},
+        {"a 1\nd1 2\nb{z=\"1\"} 3\nd2 4\nb{z=\"2\"} 5\n", "a{t=\"1\"} 1 @1000\nb{t=\"1\"} 3 @1000\n", true, 5,
+         3, 2, 0, NULL},
+        {"a 1\nd1 2\nb{z=\"1\"} 3\nd2 4\nb{z=\"2\"} 5\n", "a{t=\"1\"} 1 @2000\nb{t=\"1\"} 3 @2000\n", true, 5,
+         3, 0, 0, NULL},
+        {"d2 4\na 1\nd2 5\nb{z=\"2\"} 5\n", "a{t=\"1\"} 1 @3000\nb{t=\"1\"} 5 @3000\n", true, 4, 2, 0, 0,
+         NULL},
         {"d2 4\n", "a{t=\"1\"} stale @4000\nb{t=\"1\"} stale @4000\n", true, 1, 0, 0, 2, NULL},
         {"d2 4\ngone 1\n", "", false, 2, 0, 0, 0, "missing metric name (__name__ label)"},
     };
@@ -417,13 +449,17 @@ static void relabeling(void **state)
 static void bounds(void **state)
 {
     static const struct step STEPS[] = {
-        {"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_bucket{le=\"x\"} 1\n"
-         "h_bucket{le=\"1000000\"} 1\nh_bucket{le=\"123456\"} 1\nh_bucket{le=\"0.00001\"} 1\nh_bucket{le=\"2.50\"} 1\n"
+        {"# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} "
+         "2\nh_bucket{le=\"x\"} 1\n"
+         "h_bucket{le=\"1000000\"} 1\nh_bucket{le=\"123456\"} 1\nh_bucket{le=\"0.00001\"} "
+         "1\nh_bucket{le=\"2.50\"} 1\n"
          "# TYPE s summary\ns{quantile=\"0\"} 1\ns{le=\"1\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n",
-         "h_bucket{le=\"1\",t=\"1\"} 1 @1000\nh_bucket{le=\"0.5\",t=\"1\"} 1 @1000\nh_bucket{le=\"+Inf\",t=\"1\"} 2 @1000\n"
+         "h_bucket{le=\"1\",t=\"1\"} 1 @1000\nh_bucket{le=\"0.5\",t=\"1\"} 1 "
+         "@1000\nh_bucket{le=\"+Inf\",t=\"1\"} 2 @1000\n"
          "h_bucket{le=\"x\",t=\"1\"} 1 @1000\nh_bucket{le=\"1000000\",t=\"1\"} 1 @1000\n"
          "h_bucket{le=\"123456\",t=\"1\"} 1 @1000\nh_bucket{le=\"0.00001\",t=\"1\"} 1 @1000\n"
-         "h_bucket{le=\"2.50\",t=\"1\"} 1 @1000\ns{quantile=\"0\",t=\"1\"} 1 @1000\ns{le=\"1\",t=\"1\"} 1 @1000\n"
+         "h_bucket{le=\"2.50\",t=\"1\"} 1 @1000\ns{quantile=\"0\",t=\"1\"} 1 @1000\ns{le=\"1\",t=\"1\"} 1 "
+         "@1000\n"
          "g{le=\"1\",t=\"1\"} 1 @1000\n",
          true, 11, 11, 11, 0, NULL},
     };
@@ -455,14 +491,17 @@ static void limits(void **state)
         {"a{x123456789=\"1\"} 1\n", "", false, 1, 0, 0, 0,
          "label_name_length_limit exceeded (metric: a, label name: x123456789, length: 10, limit: 9)"},
         {"a{x=\"12\\n4\\\"\"} 1\n", "", false, 1, 0, 0, 0,
-         "label_value_length_limit exceeded (metric: a, label name: x, value: \"12\\n4\\\"\", length: 5, limit: 4)"},
+         "label_value_length_limit exceeded (metric: a, label name: x, value: \"12\\n4\\\"\", length: 5, "
+         "limit: 4)"},
         {"a{x=\"\xc3\xa9\xc3\xa9\xc3\xa9\"} 1\n", "", false, 1, 0, 0, 0,
-         "label_value_length_limit exceeded (metric: a, label name: x, value: \"\xc3\xa9\xc3\xa9\xc3\xa9\", length: 6, "
+         "label_value_length_limit exceeded (metric: a, label name: x, value: \"\xc3\xa9\xc3\xa9\xc3\xa9\", "
+         "length: 6, "
          "limit: 4)"},
         {"a{x=\"123456789.123456789.123456789.123456789.123456789.1\"} 1\n", "", false, 1, 0, 0, 0,
          "label_value_length_limit exceeded (metric: a, label name: x, value: "
          "\"123456789.123456789.123456789.123456789.123456789.\", length: 51, limit: 4)"},
-        {"a{\"\xff\"=\"1\"} 1\n", "", false, 1, 0, 0, 0, "invalid metric name or label names: a{t=\"1\",\"\xff\"=\"1\"}"},
+        {"a{\"\xff\"=\"1\"} 1\n", "", false, 1, 0, 0, 0,
+         "invalid metric name or label names: a{t=\"1\",\"\xff\"=\"1\"}"},
     };
     struct bench b;
     (void)state;
@@ -483,8 +522,9 @@ static void limits(void **state)
 
 static void metadata(void **state)
 {
-    static const char BODY[] = "# HELP a Help of a.\n# TYPE a counter\na_total 1\na 2\nb 3\n# HELP c C.\nc 4\nlone 1\n"
-                               "# TYPE d gauge\n# TYPE e summary\ne_sum 1\n";
+    static const char BODY[] =
+        "# HELP a Help of a.\n# TYPE a counter\na_total 1\na 2\nb 3\n# HELP c C.\nc 4\nlone 1\n"
+        "# TYPE d gauge\n# TYPE e summary\ne_sum 1\n";
     static const struct step FIRST = {
         BODY,
         "a_total{t=\"1\"} 1 @1000 [1 Help of a.]\na{t=\"1\"} 2 @1000 [1 Help of a.]\nb{t=\"1\"} 3 @1000\n"
@@ -514,14 +554,16 @@ static void metadata(void **state)
     /* a changed type and help are written at once, series stay known */
     static const struct step CHANGED[] = {
         {"# HELP a Other.\n# TYPE a gauge\na 2\n# TYPE b gauge\nb 3\n",
-         "a{t=\"1\"} 2 @62000 [2 Other.]\nb{t=\"1\"} 3 @62000 [2 ]\na_total{t=\"1\"} stale @62000\nc{t=\"1\"} stale @62000\n"
+         "a{t=\"1\"} 2 @62000 [2 Other.]\nb{t=\"1\"} 3 @62000 [2 ]\na_total{t=\"1\"} stale "
+         "@62000\nc{t=\"1\"} stale @62000\n"
          "lone{t=\"1\"} stale @62000\ne_sum{t=\"1\"} stale @62000\n",
          true, 2, 2, 0, 4, NULL},
-        {"# HELP a Other.\n# TYPE a gauge\na 2\n# TYPE b gauge\nb 3\n", "a{t=\"1\"} 2 @63000\nb{t=\"1\"} 3 @63000\n", true, 2, 2,
-         0, 0, NULL},
-        {"# HELP a Other.\n# TYPE a gauge\na 2\nb 3\n", "a{t=\"1\"} 2 @64000 [2 Other.]\nb{t=\"1\"} 3 @64000\n", true, 2, 2, 0,
-         0, NULL},
-        {"# HELP a Other.\n# TYPE a gauge\na 2\nb 3\n", "a{t=\"1\"} 2 @65000\nb{t=\"1\"} 3 @65000\n", true, 2, 2, 0, 0, NULL},
+        {"# HELP a Other.\n# TYPE a gauge\na 2\n# TYPE b gauge\nb 3\n",
+         "a{t=\"1\"} 2 @63000\nb{t=\"1\"} 3 @63000\n", true, 2, 2, 0, 0, NULL},
+        {"# HELP a Other.\n# TYPE a gauge\na 2\nb 3\n",
+         "a{t=\"1\"} 2 @64000 [2 Other.]\nb{t=\"1\"} 3 @64000\n", true, 2, 2, 0, 0, NULL},
+        {"# HELP a Other.\n# TYPE a gauge\na 2\nb 3\n", "a{t=\"1\"} 2 @65000\nb{t=\"1\"} 3 @65000\n", true, 2,
+         2, 0, 0, NULL},
     };
     RUN(&b, CHANGED);
     bench_free(&b);
@@ -572,8 +614,9 @@ static void extra_reports(void **state)
     assert_true(append_pending_since(b.w) >= 0);
     append_flush(b.w);
     assert_true(append_pending_since(b.w) == -1);
-    assert_string_equal(buf_c(&heard), "scrape_timeout_seconds{t=\"1\"} 2.5 @1\nscrape_sample_limit{t=\"1\"} 7 @1\n"
-                                       "scrape_body_size_bytes{t=\"1\"} -1 @1\n");
+    assert_string_equal(buf_c(&heard),
+                        "scrape_timeout_seconds{t=\"1\"} 2.5 @1\nscrape_sample_limit{t=\"1\"} 7 @1\n"
+                        "scrape_body_size_bytes{t=\"1\"} -1 @1\n");
     bench_free(&b);
 }
 
@@ -637,8 +680,8 @@ static void churn(void **state)
         struct err err = {0};
         buf_clear(&body);
         for (int i = 0; i < 300; i++)
-            buf_addf(&body, "# HELP m%d Help %d of %d.\nm%d{pod=\"pod-%d-%d\",fix=\"f%d\"} %d\n", i % 7, round, i, i % 7, round,
-                     i % 100 ? i : 0, i, round);
+            buf_addf(&body, "# HELP m%d Help %d of %d.\nm%d{pod=\"pod-%d-%d\",fix=\"f%d\"} %d\n", i % 7,
+                     round, i, i % 7, round, i % 100 ? i : 0, i, round);
         struct append_result r = scrape_at(&b, body.p, body.n, 1000 + round, &err);
         assert_true(r.up);
         assert_int_equal(r.series_added, 300);
@@ -665,8 +708,8 @@ static void discard(void *ctx, struct block *b)
     block_unref(b);
 }
 
-/* One series of a kind of fleet that is not kind: eight labels, of which one is different for each target and one for
-   each series of a target. */
+/* One series of a kind of fleet that is not kind: eight labels, of which one is different for each target and
+   one for each series of a target. */
 static void series_memory(void **state)
 {
     enum { TARGETS = 1000, SERIES = 1000 };
@@ -685,9 +728,11 @@ static void series_memory(void **state)
     buf_init(&body, 1 << 22);
     for (int i = 0; i < SERIES; i++) {
         if (i % 10 == 0)
-            buf_addf(&body, "# HELP metric_%d_total Some help.\n# TYPE metric_%d_total counter\n", i / 10, i / 10);
-        buf_addf(&body, "metric_%d_total{method=\"GET\",code=\"%d\",handler=\"/h/%d\",zone=\"eu\",id=\"%d\"} %d\n", i / 10,
-                 200 + i % 5, i % 20, i, i);
+            buf_addf(&body, "# HELP metric_%d_total Some help.\n# TYPE metric_%d_total counter\n", i / 10,
+                     i / 10);
+        buf_addf(&body,
+                 "metric_%d_total{method=\"GET\",code=\"%d\",handler=\"/h/%d\",zone=\"eu\",id=\"%d\"} %d\n",
+                 i / 10, 200 + i % 5, i % 20, i, i);
     }
     for (int t = 0; t < TARGETS; t++) {
         struct labels l;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_block: what the builder writes the reader reads, and damaged bytes are refused or read without harm. */
+/* test_block: what the builder writes the reader reads, and damaged bytes are refused or read without
+   harm. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +53,8 @@ static void round_trip(void **state)
     for (size_t i = 2; i < 200; i++)
         refs[i] = block_builder_symbol(b, STR("x"));
     block_builder_sample(b, refs, 2, of_bits(BLOCK_STALE_BITS), -5, NULL);
-    block_builder_sample(b, refs, 2, of_bits(BLOCK_NAN_BITS), INT64_MAX, &(struct block_meta){BLOCK_COUNTER, help, unit});
+    block_builder_sample(b, refs, 2, of_bits(BLOCK_NAN_BITS), INT64_MAX,
+                         &(struct block_meta){BLOCK_COUNTER, help, unit});
     block_builder_job(b, STR("one"));
     block_builder_sample(b, refs, 200, 0.0, 1700000000000, NULL);
     block_builder_sample(b, refs, 94, -1.5, 1700000000000, &(struct block_meta){BLOCK_STATESET, 0, 0});
@@ -125,8 +127,8 @@ static void fullness(void **state)
     block_builder_free(b);
 }
 
-/* Encodings that this builder does not make but others may: unpacked references, several samples, unknown fields,
-   symbols behind series, fields of a message in two parts. */
+/* Encodings that this builder does not make but others may: unpacked references, several samples, unknown
+   fields, symbols behind series, fields of a message in two parts. */
 static void foreign(void **state)
 {
     static const uint8_t BYTES[] = {
@@ -218,7 +220,8 @@ static void damaged(void **state)
     for (int i = 1; i < 4; i++)
         refs[i] = block_builder_symbol(b, STR("sym"));
     for (int i = 0; i < 3; i++)
-        block_builder_sample(b, refs, 4, i, 1700000000000 + i, i == 1 ? &(struct block_meta){2, refs[1], 0} : NULL);
+        block_builder_sample(b, refs, 4, i, 1700000000000 + i,
+                             i == 1 ? &(struct block_meta){2, refs[1], 0} : NULL);
     struct block *block = block_builder_seal(b);
     for (size_t bit = 0; bit < block->size * 8; bit++) {
         struct err err = {0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_exposition: bodies and what is read from them, as text; every body is also fed in two pieces at every place and
-   byte by byte, and must read the same. */
+/* test_exposition: bodies and what is read from them, as text; every body is also fed in two pieces at every
+   place and byte by byte, and must read the same. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,8 +72,10 @@ static void ear_free(struct ear *ear)
     arena_free(&ear->arena);
 }
 
-/* Feeds the body cut at `cut` (or in pieces of one byte when step is set); returns what was heard, errors last. */
-static const char *hear(struct ear *ear, struct exposition_parser *p, struct str body, size_t cut, bool bytewise)
+/* Feeds the body cut at `cut` (or in pieces of one byte when step is set); returns what was heard, errors
+   last. */
+static const char *hear(struct ear *ear, struct exposition_parser *p, struct str body, size_t cut,
+                        bool bytewise)
 {
     struct exposition_handler handler = {on_sample, on_type, on_help, ear};
     bool ok = true;
@@ -84,7 +86,8 @@ static const char *hear(struct ear *ear, struct exposition_parser *p, struct str
         for (size_t i = 0; ok && i < body.n; i++)
             ok = exposition_feed(p, body.p + i, 1, &ear->err);
     } else {
-        ok = exposition_feed(p, body.p, cut, &ear->err) && exposition_feed(p, body.p + cut, body.n - cut, &ear->err);
+        ok = exposition_feed(p, body.p, cut, &ear->err) &&
+             exposition_feed(p, body.p + cut, body.n - cut, &ear->err);
     }
     ok = ok && exposition_finish(p, &ear->err);
     if (!ok)
@@ -170,7 +173,8 @@ static void comments(void **state)
 {
     static const struct row ROWS[] = {
         {"# TYPE a counter\na 1\n", "T a 1;a 1;", 0},
-        {"# TYPE a gauge\n# TYPE b histogram\n# TYPE c summary\n# TYPE d untyped", "T a 2;T b 3;T c 5;T d 0;", 0},
+        {"# TYPE a gauge\n# TYPE b histogram\n# TYPE c summary\n# TYPE d untyped", "T a 2;T b 3;T c 5;T d 0;",
+         0},
         {"#  \tTYPE \t a counter\r\n", "T a 1;", 0},
         {"  # TYPE a counter\n", "T a 1;", 0},
         {"# HELP a some text\n", "H a [some text];", 0},
@@ -238,7 +242,8 @@ static void errors(void **state)
         {"a{\"b\"} 1\n", "! line 1, column 3: metric name already set", 0},
         {"{\"a\",\"b\"} 1\n", "! line 1, column 6: metric name already set", 0},
         {"a{b=\"c\n", "! line 1, column 5: expected label value, got a quoted string without end", 0},
-        {"a{b=\"c\n\n\nd 1\n", "! line 1, column 5: expected label value, got a quoted string without end", 0},
+        {"a{b=\"c\n\n\nd 1\n", "! line 1, column 5: expected label value, got a quoted string without end",
+         0},
         {"a{b=\"\n\"} x\n", "! line 1, column 10: strconv.ParseFloat: parsing \"x\": invalid syntax", 0},
         {"\0 1\n", "! line 1, column 1: expected a valid start token, got byte 0x00", 4},
         {"a 1\0\n", "! line 1, column 3: strconv.ParseFloat: parsing \"1\": invalid syntax", 5},
@@ -263,7 +268,8 @@ static void long_lines(void **state)
     memset(body, 'x', sizeof body);
     memcpy(body, "a 1\n", 4);
     memcpy(body + 4 + MAX_LINE - 1, " 1\nb 2\n", 8);
-    snprintf(want, sizeof want, "a 1;! line 2, column %d: line is longer than %d bytes", MAX_LINE + 1, MAX_LINE);
+    snprintf(want, sizeof want, "a 1;! line 2, column %d: line is longer than %d bytes", MAX_LINE + 1,
+             MAX_LINE);
     struct row too_long = {body, want, 0};
     check_row(&too_long);
     free(long_name);

@@ -31,7 +31,8 @@ static void same_text_same_id(void **state)
     symbols_pair_text(sy, ba, &name, &value);
     assert_true(str_eq_c(name, "b") && str_eq_c(value, "a"));
     for (int i = 0; i < 5000; i++) /* a view into the store, which moves meanwhile */
-        (void)symbols_string(sy, str_make(symbols_text(sy, symbols_string(sy, STR("0123456789"))).p, (size_t)i % 10));
+        (void)symbols_string(
+            sy, str_make(symbols_text(sy, symbols_string(sy, STR("0123456789"))).p, (size_t)i % 10));
     assert_true(str_eq_c(symbols_text(sy, a), "a"));
     symbols_free(sy);
 }
