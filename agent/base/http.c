@@ -299,9 +299,9 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     call->client = client;
     call->started_ns = clock_mono_ns();
     copy_request(call, request);
-    if (!http_url_parse(&call->origin, NULL, request->url, err) ||
-        !http_url_parse(&call->url, NULL, request->url, err))
+    if (!http_url_parse(&call->origin, NULL, request->url, err))
         goto fail;
+    call->url = http_url_copy(&call->origin);
     call->easy = easy_get(client);
     if (!http_easy_setup(call, err))
         goto fail;

@@ -37,6 +37,7 @@ struct http_url {
 /* Parses ref, relative to base unless base is NULL. On failure nothing needs freeing; err never holds the
    URL. */
 bool http_url_parse(struct http_url *u, const char *base, const char *ref, struct err *err) MUSTCHECK;
+struct http_url http_url_copy(const struct http_url *u);
 void http_url_free(struct http_url *u);
 /* True when credentials meant for `from` may be sent to `to`: the same host and port, or the step from
    port 80 of a host to its port 443. Never from https to http. */

@@ -368,7 +368,7 @@ static void bad_urls_are_refused_without_showing_them(void **state)
 {
     (void)state;
     const char *const bad[] = {"", "ftp://user:secret@host/", "http://", "file:///etc/passwd",
-                               "http://user:secret@:x/"};
+                               "http://user:secret@:x/", "http://user:secret@h:70000/", "http://:80/"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct outcome o;
         struct err err = {0};
