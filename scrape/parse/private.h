@@ -24,6 +24,8 @@ bool flaw_got(struct flaw *flaw, struct str text);
 /* Reads `name{labels}` from the start of text (leading blanks are skipped). On success *end is the offset
    behind the series. With l NULL it only checks. */
 bool series_scan(struct str text, struct labels *l, size_t *end, struct flaw *flaw);
+/* Reads value and timestamp of a sample line, from offset i behind the series to the end. */
+bool line_rest(struct str line, size_t i, double *value, bool *has_ts, int64_t *ts_ms, struct flaw *flaw);
 /* Most text is: eight bytes at a time, before anything looks at runes. */
 static inline bool text_is_ascii(struct str s)
 {

@@ -242,10 +242,16 @@ bool exposition_parse_series(struct str series, struct labels *l, struct err *er
         return err_set(err, "column %zu: %s", flaw.at + 1, flaw.why);
     while (end < series.n && (series.p[end] == ' ' || series.p[end] == '\t'))
         end++;
-    if (end != series.n) {
-        flaw_set(&flaw, end, "expected value after metric");
+    if (end == series.n)
+        return true;
+    /* The fast split took part of the line for the series. What is wrong with it is what a full reading says;
+       the only line without a fault of its own is one that the caller made up. */
+    double value;
+    bool has_ts;
+    int64_t ts_ms;
+    if (line_rest(series, end, &value, &has_ts, &ts_ms, &flaw)) {
+        flaw_set(&flaw, end, "unexpected text after the series");
         flaw_got(&flaw, series);
-        return err_set(err, "column %zu: %s", end + 1, flaw.why);
     }
-    return true;
+    return err_set(err, "column %zu: %s", flaw.at + 1, flaw.why);
 }

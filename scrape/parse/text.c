@@ -175,8 +175,12 @@ static enum verdict comment_line(struct exposition_parser *p, struct str line, s
 static enum verdict emit(struct exposition_parser *p, struct str series, double value, bool has_ts,
                          int64_t ts_ms, size_t column)
 {
-    struct exposition_sample sample = {
-        .series = series, .value = value, .has_ts = has_ts, .ts_ms = ts_ms, .line = p->line, .column = column};
+    struct exposition_sample sample = {.series = series,
+                                       .value = value,
+                                       .has_ts = has_ts,
+                                       .ts_ms = ts_ms,
+                                       .line = p->line,
+                                       .column = column};
     return give(p->handler.on_sample(p->handler.ctx, &sample));
 }
 
@@ -214,30 +218,32 @@ static bool line_tail(struct str line, size_t i, bool *has_ts, int64_t *ts_ms, s
     return true;
 }
 
-/* The full check of a sample line. */
-static enum verdict sample_slow(struct exposition_parser *p, struct str line, struct flaw *flaw)
+bool line_rest(struct str line, size_t i, double *value, bool *has_ts, int64_t *ts_ms, struct flaw *flaw)
 {
-    size_t start = blanks(line, 0), end, i;
-    double value;
-    bool has_ts;
-    int64_t ts = 0;
-    if (!series_scan(line, NULL, &end, flaw))
-        return WRONG;
-    i = blanks(line, end);
+    i = blanks(line, i);
     size_t token = i;
     while (i < line.n && line.p[i] != '{' && line.p[i] != ' ' && line.p[i] != '\t' && line.p[i] != '\n')
         i++;
     if (i == token) {
         flaw_set(flaw, i, "expected value after metric");
-        flaw_got(flaw, line);
-        return WRONG;
+        return flaw_got(flaw, line);
     }
     struct str number = str_make(line.p + token, i - token);
-    if (!exposition_parse_value(number, &value)) {
+    if (!exposition_parse_value(number, value)) {
         number_why(number, flaw, token);
-        return WRONG;
+        return false;
     }
-    if (!line_tail(line, i, &has_ts, &ts, flaw))
+    return line_tail(line, i, has_ts, ts_ms, flaw);
+}
+
+/* The full check of a sample line. */
+static enum verdict sample_slow(struct exposition_parser *p, struct str line, struct flaw *flaw)
+{
+    size_t start = blanks(line, 0), end;
+    double value;
+    bool has_ts;
+    int64_t ts = 0;
+    if (!series_scan(line, NULL, &end, flaw) || !line_rest(line, end, &value, &has_ts, &ts, flaw))
         return WRONG;
     return emit(p, str_make(line.p + start, end - start), value, has_ts, ts, start + 1);
 }
