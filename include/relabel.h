@@ -54,8 +54,10 @@ size_t relabel_count(const struct relabel_rules *rules);
 struct relabel_rules *relabel_concat(struct relabel_rules *a, struct relabel_rules *b);
 
 /* Runs the rules over l in order. False when a rule dropped the set (l is then whatever it was at that
-   moment). New text goes to l->arena. Labels left empty are removed at the end, the order is not sorted.
-   Work is linear in the size of the values, whatever the regex and the values are. */
+   moment). New text goes to l->arena, so the labels may outlive the rules. Labels left empty are removed at the
+   end, the order is not sorted. Work is linear in the size of the values, whatever the regex and the values are;
+   so a rule leaves alone what it would make larger than 16 MiB, and replace_all and labelmap_all leave alone a
+   text of more than 5,000 bytes on which their regex would look at the rest again for each match. */
 bool relabel_apply(const struct relabel_rules *rules, struct labels *l) MUSTCHECK;
 
 /* Called after each rule. `line` is the rule's line, `text` a one-line rendering of the rule, `kept` false

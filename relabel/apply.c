@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apply: what each action does to a label set. */
+/* apply: what each action does to a label set. What is made lies in the arena of the set, names too: rules
+   may be gone before the labels are. */
 #include "rule.h"
 
 #include "base/hash.h"
-#include "expand.h"
+#include "letters.h"
 
-#include <locale.h>
-#include <pthread.h>
-#include <wctype.h>
-
-#define TEXT_MAX (64 * 1024 * 1024)
+#include <stdlib.h>
 
 static const struct str NAME = {"__name__", 8};
 
@@ -34,147 +31,120 @@ static struct str join(const struct rule *r, const struct labels *l)
     return str_make(out, n);
 }
 
-/* Moves a scratch buffer's text to the arena of the set. */
-static struct str keep_text(struct buf *b, struct labels *l)
-{
-    struct str s = arena_str(l->arena, buf_str(b));
-    buf_free(b);
-    return s;
-}
-
 static void set_or_delete(struct labels *l, struct str name, struct str value)
 {
-    if (value.n)
+    if (value.n == 0)
+        labels_del(l, name);
+    else if (labels_has(l, name))
         labels_set(l, name, value);
     else
-        labels_del(l, name);
+        labels_push(l, arena_str(l->arena, name), value);
 }
 
-/* The rule's replacement with {{label}} and group references replaced. Labels go first, and their values are not
-   looked into for references: a '$' from outside stays a '$'. */
-static struct str expand_replacement(const struct rule *r, const struct regex_match *m, struct labels *l)
+/* ---- many labels at once ---- */
+
+struct place {
+    struct label label;
+    size_t at;
+};
+
+static int by_name_and_place(const void *a, const void *b)
 {
-    struct buf out;
-    if (!r->replacement_refers && !r->replacement_labels)
-        return r->replacement;
-    if (r->replacement_is_whole)
-        return m->group[0];
-    buf_init(&out, TEXT_MAX);
-    struct str rest = r->replacement;
-    for (;;) {
-        size_t open = str_find(rest, STR("{{"));
-        struct str inside = str_skip(rest, open + 2);
-        size_t close = str_find(inside, STR("}}"));
-        if (open == rest.n || close == inside.n)
-            break;
-        expand_groups(str_make(rest.p, open), r->re, m, &out);
-        buf_add_str(&out, labels_get(l, str_make(inside.p, close)));
-        rest = str_skip(inside, close + 2);
-    }
-    expand_groups(rest, r->re, m, &out);
-    return keep_text(&out, l);
+    const struct place *x = a, *y = b;
+    int r = str_cmp(x->label.name, y->label.name);
+    return r != 0 ? r : x->at < y->at ? -1 : x->at > y->at;
 }
+
+/* Adds pairs as labels_set would one by one, which for thousands of labels would take a square of time. */
+static void set_all(struct labels *l, const struct label *pairs, size_t n)
+{
+    if (n <= 64) {
+        for (size_t i = 0; i < n; i++)
+            labels_set(l, pairs[i].name, pairs[i].value);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        labels_push(l, pairs[i].name, pairs[i].value);
+    struct place *places = arena_alloc(l->arena, l->n * sizeof *places);
+    for (size_t i = 0; i < l->n; i++)
+        places[i] = (struct place){l->v[i], i};
+    qsort(places, l->n, sizeof *places, by_name_and_place);
+    size_t kept = 0;
+    for (size_t i = 0; i < l->n; i++) { /* of equal names the last stays */
+        if (i + 1 == l->n || !str_eq(places[i].label.name, places[i + 1].label.name))
+            l->v[kept++] = places[i].label;
+    }
+    l->n = kept;
+}
+
+/* ---- Prometheus's actions ---- */
 
 static void apply_replace(const struct rule *r, struct labels *l)
 {
-    struct regex_match m = {.n = 0};
-    struct str value = join(r, l);
-    struct str target = r->target_label;
+    struct regex_match m;
+    struct str value = join(r, l), target = r->target_label, replaced;
     if (r->default_regex) {
         m.n = 2;
         m.group[0] = m.group[1] = value;
     } else if (!regex_match_groups(r->re, value, r->groups, &m)) {
         return;
     }
-    if (r->target_refers) {
-        struct buf name;
-        buf_init(&name, TEXT_MAX);
-        expand_groups(r->target_label, r->re, &m, &name);
-        target = keep_text(&name, l);
-        if (target.n == 0 || !str_is_utf8(target))
-            return;
-    }
-    set_or_delete(l, target, expand_replacement(r, &m, l));
-}
-
-struct replace_all {
-    const struct rule *r;
-    struct str subject;
-    size_t done;
-    struct buf out;
-};
-
-static void replace_one(void *ctx, const struct regex_match *m)
-{
-    struct replace_all *a = ctx;
-    size_t at = (size_t)(m->group[0].p - a->subject.p);
-    buf_add(&a->out, a->subject.p + a->done, at - a->done);
-    expand_groups(a->r->replacement, a->r->re, m, &a->out);
-    a->done = at + m->group[0].n;
-}
-
-/* Every match inside s replaced; s itself when there is none. */
-static struct str replace_matches(const struct rule *r, struct str s, struct labels *l)
-{
-    struct replace_all a = {.r = r, .subject = s};
-    if (!s.p)
-        a.subject = STR("");
-    buf_init(&a.out, TEXT_MAX);
-    regex_each(r->re, a.subject, r->groups, replace_one, &a);
-    buf_add_str(&a.out, str_skip(a.subject, a.done));
-    if (a.out.overflow || str_eq(buf_str(&a.out), s)) {
-        buf_free(&a.out);
-        return s;
-    }
-    return keep_text(&a.out, l);
-}
-
-static void apply_replace_all(const struct rule *r, struct labels *l)
-{
-    struct str value = join(r, l);
-    struct str replaced = replace_matches(r, value, l);
-    if (!str_eq(value, replaced))
-        set_or_delete(l, r->target_label, replaced);
+    if (r->target && (!expand(r->target, &m, l, &target) || target.n == 0 || !str_is_utf8(target)))
+        return;
+    if (expand(r->replaced_by, &m, l, &replaced))
+        set_or_delete(l, target, replaced);
 }
 
 static void apply_hashmod(const struct rule *r, struct labels *l)
 {
     uint8_t digest[16];
+    char digits[20];
     uint64_t h = 0;
+    size_t at = sizeof digits;
     struct str value = join(r, l);
     hash_md5(value.p ? value.p : "", value.n, digest);
     for (int i = 8; i < 16; i++)
         h = h << 8 | digest[i];
-    labels_set(l, r->target_label, str_of(arena_printf(l->arena, "%llu", (unsigned long long)(h % r->modulus))));
+    h %= r->modulus;
+    do {
+        digits[--at] = (char)('0' + h % 10);
+        h /= 10;
+    } while (h);
+    set_or_delete(l, r->target_label, arena_str(l->arena, str_make(digits + at, sizeof digits - at)));
 }
 
+/* Prometheus walks the labels in the order of their names, which tells when two are mapped to one. */
+static bool sort_changes(struct labels *l)
+{
+    for (size_t i = 1; i < l->n; i++) {
+        if (str_cmp(l->v[i - 1].name, l->v[i].name) > 0) {
+            labels_sort(l);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All names are looked at before any is set, so that what one makes is nothing to the others. */
 static void apply_labelmap(const struct rule *r, struct labels *l)
 {
-    size_t n = l->n; /* names made here are not looked at again */
-    for (size_t i = 0; i < n; i++) {
+    struct label *made = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) {
         struct regex_match m;
-        struct buf name;
-        struct str value = l->v[i].value;
         if (!regex_match_groups(r->re, l->v[i].name, r->groups, &m))
             continue;
-        buf_init(&name, TEXT_MAX);
-        expand_groups(r->replacement, r->re, &m, &name);
-        struct str target = keep_text(&name, l);
-        if (target.n)
-            labels_set(l, target, value);
+        if (!made) {
+            made = arena_alloc(l->arena, l->n * sizeof *made);
+            if (sort_changes(l)) {
+                i = (size_t)-1; /* begin again, at 0 */
+                continue;
+            }
+        }
+        made[n].value = l->v[i].value;
+        n += expand(r->replaced_by, &m, l, &made[n].name) && made[n].name.n;
     }
-}
-
-static void apply_labelmap_all(const struct rule *r, struct labels *l)
-{
-    struct labels old;
-    labels_init(&old, l->arena);
-    for (size_t i = 0; i < l->n; i++)
-        labels_push(&old, l->v[i].name, l->v[i].value);
-    labels_clear(l);
-    for (size_t i = 0; i < old.n; i++)
-        labels_set(l, replace_matches(r, old.v[i].name, l), old.v[i].value);
-    labels_free(&old);
+    set_all(l, made, n);
 }
 
 static void apply_names(const struct rule *r, struct labels *l)
@@ -188,64 +158,66 @@ static void apply_names(const struct rule *r, struct labels *l)
     l->n = kept;
 }
 
-/* ---- upper and lower case, by Unicode ---- */
-
-static locale_t utf8_locale;
-static pthread_once_t utf8_once = PTHREAD_ONCE_INIT;
-
-static void open_locale(void)
-{
-    utf8_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
-}
-
-static uint32_t decode(struct str s, size_t step)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    static const unsigned char MASK[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = p[0] & MASK[step];
-    for (size_t i = 1; i < step; i++)
-        c = c << 6 | (p[i] & 0x3f);
-    return c;
-}
-
-static void encode(uint32_t c, struct buf *out)
-{
-    size_t more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-    static const unsigned char HEAD[] = {0, 0xc0, 0xe0, 0xf0};
-    buf_add_char(out, (char)(HEAD[more] | (c >> (6 * more))));
-    while (more-- > 0)
-        buf_add_char(out, (char)(0x80 | ((c >> (6 * more)) & 0x3f)));
-}
-
-static uint32_t map_case(uint32_t c, bool upper)
-{
-    if (c < 0x80) {
-        bool letter = upper ? c >= 'a' && c <= 'z' : c >= 'A' && c <= 'Z';
-        return letter ? c ^ 0x20 : c;
-    }
-    if (!utf8_locale)
-        return c;
-    return (uint32_t)(upper ? towupper_l((wint_t)c, utf8_locale) : towlower_l((wint_t)c, utf8_locale));
-}
-
 static void apply_case(const struct rule *r, struct labels *l)
 {
-    struct buf out;
+    struct text out;
     struct str s = join(r, l);
-    pthread_once(&utf8_once, open_locale);
-    buf_init(&out, TEXT_MAX);
-    while (s.n) {
-        size_t step = str_utf8_step(s);
-        if (step)
-            encode(map_case(decode(s, step), r->action == ACTION_UPPERCASE), &out);
-        else
-            buf_add_c(&out, "\xef\xbf\xbd"); /* as Go maps a broken byte */
-        s = str_skip(s, step ? step : 1);
-    }
-    set_or_delete(l, r->target_label, keep_text(&out, l));
+    text_init(&out, l->arena, s.n);
+    letters_add(&out, s, r->action == ACTION_UPPERCASE);
+    if (!out.overflow)
+        set_or_delete(l, r->target_label, text_str(&out));
 }
 
 /* ---- vmagent's ---- */
+
+struct replacing {
+    const struct rule *r;
+    const struct labels *l;
+    struct str subject;
+    size_t done;
+    struct text out;
+};
+
+static void replace_one(void *ctx, const struct regex_match *m)
+{
+    struct replacing *a = ctx;
+    size_t at = (size_t)(m->group[0].p - a->subject.p);
+    if (!a->out.arena)
+        text_init(&a->out, a->l->arena, a->subject.n + 16);
+    text_add(&a->out, str_make(a->subject.p + a->done, at - a->done));
+    expand_add(a->r->replaced_by, m, a->l, &a->out);
+    a->done = at + m->group[0].n;
+}
+
+/* Every match inside s replaced; s itself when there is none, or when it is too much work or text. */
+static struct str replace_matches(const struct rule *r, struct str s, const struct labels *l)
+{
+    struct replacing a = {.r = r, .l = l, .subject = s.p ? s : STR("")};
+    if (!regex_each(r->re, a.subject, r->groups, replace_one, &a) || !a.out.arena)
+        return s;
+    text_add(&a.out, str_skip(a.subject, a.done));
+    return a.out.overflow ? s : text_str(&a.out);
+}
+
+static void apply_replace_all(const struct rule *r, struct labels *l)
+{
+    struct str value = join(r, l);
+    struct str replaced = replace_matches(r, value, l);
+    if (!str_eq(value, replaced))
+        set_or_delete(l, r->target_label, replaced);
+}
+
+static void apply_labelmap_all(const struct rule *r, struct labels *l)
+{
+    struct label *renamed = arena_alloc(l->arena, l->n * sizeof *renamed);
+    size_t n = l->n;
+    for (size_t i = 0; i < n; i++) {
+        renamed[i].name = replace_matches(r, l->v[i].name, l);
+        renamed[i].value = l->v[i].value;
+    }
+    labels_clear(l);
+    set_all(l, renamed, n);
+}
 
 static bool sources_equal(const struct rule *r, const struct labels *l)
 {
@@ -273,10 +245,9 @@ static void apply_graphite(const struct rule *r, struct labels *l)
     if (!graphite_match(r->graphite, labels_get(l, NAME), &m))
         return;
     for (size_t i = 0; i < r->labels_n; i++) {
-        struct buf value;
-        buf_init(&value, TEXT_MAX);
-        expand_groups(r->labels[i].value, r->re, &m, &value);
-        set_or_delete(l, r->labels[i].name, keep_text(&value, l));
+        struct str value;
+        if (expand(r->templates[i], &m, l, &value))
+            set_or_delete(l, r->labels[i].name, value);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* graphite: templates that take a dotted name apart. Between two stars stands literal text; a star takes the shortest
-   run that lets that text follow, and never a dot, so matching is linear. */
+/* graphite: templates that take a dotted name apart. Between two stars stands literal text; a star takes the
+   shortest run that lets that text follow, and never a dot, so matching is linear. */
 #include "graphite.h"
 
 #include "base/alloc.h"
@@ -18,15 +18,17 @@ struct graphite *graphite_new(struct str match)
     struct graphite *g = xcalloc(1, sizeof *g);
     g->text = str_dup(match);
     struct str rest = str_make(g->text, match.n);
-    while (g->parts_n < REGEX_GROUPS_MAX - 1) {
+    for (;;) {
         size_t star = str_find_char(rest, '*');
         g->parts[g->parts_n++] = str_make(rest.p, star);
         if (star == rest.n)
             return g;
+        if (g->parts_n == REGEX_GROUPS_MAX - 1) {
+            graphite_free(g);
+            return NULL;
+        }
         rest = str_skip(rest, star + 1);
     }
-    g->parts[g->parts_n++] = rest;
-    return g;
 }
 
 void graphite_free(struct graphite *g)
@@ -35,6 +37,11 @@ void graphite_free(struct graphite *g)
         return;
     free(g->text);
     free(g);
+}
+
+size_t graphite_stars(const struct graphite *g)
+{
+    return g->parts_n - 1;
 }
 
 bool graphite_match(const struct graphite *g, struct str name, struct regex_match *m)

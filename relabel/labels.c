@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* labels: a mutable set of label pairs. Sets are small (a dozen), so search is linear and sorting is by insertion. */
+/* labels: a mutable set of label pairs. Sets are small (a dozen), so search is linear and sorting is by
+   insertion. */
 #include "labels.h"
 
 #include "base/alloc.h"
@@ -107,14 +108,16 @@ void labels_copy(struct labels *dst, const struct labels *src)
 
 uint64_t labels_hash(const struct labels *l)
 {
-    struct labels sorted = {0};
+    struct label few[64];
+    struct labels sorted = {.v = l->n <= 64 ? few : xcalloc(l->n, sizeof few[0]), .n = l->n, .cap = l->n};
     uint64_t h = l->n;
-    for (size_t i = 0; i < l->n; i++)
-        labels_push(&sorted, l->v[i].name, l->v[i].value);
+    if (l->n)
+        memcpy(sorted.v, l->v, l->n * sizeof few[0]);
     labels_sort(&sorted);
     for (size_t i = 0; i < sorted.n; i++)
         h = hash_more(hash_more(h, sorted.v[i].name), sorted.v[i].value);
-    labels_free(&sorted);
+    if (sorted.v != few)
+        free(sorted.v);
     return h;
 }
 

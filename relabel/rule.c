@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rule: from the spelling of a rule to a compiled one, with the checks and the words of Prometheus and, for its own
-   actions, vmagent's. */
+/* rule: from the spelling of a rule to a compiled one, with the checks and the words of Prometheus and, for
+   its own actions, vmagent's. */
 #include "rule.h"
 
 #include "base/alloc.h"
-#include "expand.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -57,6 +57,8 @@ static const unsigned EQUALS = BIT(ACTION_KEEPEQUAL) | BIT(ACTION_DROPEQUAL);
 static const unsigned CASES = BIT(ACTION_LOWERCASE) | BIT(ACTION_UPPERCASE);
 static const unsigned NEED_TARGET = BIT(ACTION_REPLACE) | BIT(ACTION_HASHMOD) | BIT(ACTION_LOWERCASE) |
                                     BIT(ACTION_UPPERCASE) | BIT(ACTION_KEEPEQUAL) | BIT(ACTION_DROPEQUAL);
+static const unsigned REPLACING = BIT(ACTION_REPLACE) | BIT(ACTION_REPLACE_ALL) | BIT(ACTION_LABELMAP) |
+                                  BIT(ACTION_LABELMAP_ALL);
 static const unsigned UNANCHORED = BIT(ACTION_REPLACE_ALL) | BIT(ACTION_LABELMAP_ALL);
 
 struct check {
@@ -73,11 +75,49 @@ static bool is_one_of(const struct rule *r, unsigned set)
     return (BIT(r->action) & set) != 0;
 }
 
-/* The first written field among `fields`, for the place of an error. */
-static enum relabel_field written(const struct check *c, unsigned fields)
+/* Fields that differ from their default. Prometheus refuses these, not whatever is written: `separator: ;` is
+   as good as none. A regex and source_labels count when written at all, since there pointers are compared. */
+static unsigned changed_fields(const struct relabel_source *src)
 {
-    unsigned hit = c->src->given & fields;
-    return (enum relabel_field)(hit & (0u - hit));
+    unsigned set = src->given & (RELABEL_REGEX | RELABEL_SOURCE_LABELS);
+    if ((src->given & RELABEL_SEPARATOR) && !str_eq(src->separator, DEFAULT_SEPARATOR))
+        set |= RELABEL_SEPARATOR;
+    if ((src->given & RELABEL_REPLACEMENT) && !str_eq(src->replacement, DEFAULT_REPLACEMENT))
+        set |= RELABEL_REPLACEMENT;
+    if (src->target_label.n)
+        set |= RELABEL_TARGET_LABEL;
+    if (src->modulus)
+        set |= RELABEL_MODULUS;
+    return set;
+}
+
+static enum relabel_field lowest(unsigned fields)
+{
+    return (enum relabel_field)(fields & (0u - fields));
+}
+
+/* s in quotes as Go's %q has it, as far as it fits; for messages. */
+struct quoted {
+    char text[256];
+};
+
+static struct quoted quote(struct str s)
+{
+    struct quoted q = {"\""};
+    size_t n = 1;
+    while (s.n && n < sizeof q.text - 6) {
+        size_t step = str_utf8_step(s);
+        unsigned char c = (unsigned char)s.p[0];
+        if (step == 0 || c < ' ' || c == 0x7f)
+            n += (size_t)snprintf(q.text + n, 5, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\x%02x", c);
+        else if (c == '"' || c == '\\')
+            n += (size_t)snprintf(q.text + n, 3, "\\%c", c);
+        for (size_t i = 0; step && c >= ' ' && c != 0x7f && c != '"' && c != '\\' && i < step; i++)
+            q.text[n++] = s.p[i];
+        s = str_skip(s, step ? step : 1);
+    }
+    q.text[n] = '"';
+    return q;
 }
 
 static bool check_target(const struct check *c)
@@ -88,7 +128,8 @@ static bool check_target(const struct check *c)
         return REFUSE(c, c->src->given & RELABEL_TARGET_LABEL ? RELABEL_TARGET_LABEL : 0,
                       "relabel configuration for %s action requires 'target_label' value", name);
     if (!str_is_utf8(target))
-        return REFUSE(c, RELABEL_TARGET_LABEL, "\"%.*s\" is invalid 'target_label' for %s action", STR_ARG(target), name);
+        return REFUSE(c, RELABEL_TARGET_LABEL, "%s is invalid 'target_label' for %s action",
+                      quote(target).text, name);
     return true;
 }
 
@@ -97,70 +138,142 @@ static bool check_prometheus(const struct check *c)
 {
     const struct rule *r = c->r;
     const char *name = rule_action_name(r->action);
-    unsigned given = c->src->given;
-    unsigned not_for_equals = RELABEL_REGEX | RELABEL_MODULUS | RELABEL_SEPARATOR;
-    unsigned not_for_names = RELABEL_SOURCE_LABELS | RELABEL_TARGET_LABEL | RELABEL_MODULUS | RELABEL_SEPARATOR |
-                             RELABEL_REPLACEMENT;
+    unsigned changed = changed_fields(c->src);
+    unsigned not_for_equals = changed & (RELABEL_REGEX | RELABEL_MODULUS | RELABEL_SEPARATOR);
+    unsigned not_for_names = changed & (RELABEL_SOURCE_LABELS | RELABEL_TARGET_LABEL | RELABEL_MODULUS |
+                                        RELABEL_SEPARATOR | RELABEL_REPLACEMENT);
     if (r->action == ACTION_HASHMOD && c->src->modulus == 0)
-        return REFUSE(c, given & RELABEL_MODULUS ? RELABEL_MODULUS : 0,
+        return REFUSE(c, c->src->given & RELABEL_MODULUS ? RELABEL_MODULUS : 0,
                       "relabel configuration for hashmod requires non-zero modulus");
     if (is_one_of(r, NEED_TARGET) && !check_target(c))
         return false;
-    if (is_one_of(r, CASES | EQUALS) && (given & RELABEL_REPLACEMENT))
+    if (is_one_of(r, CASES | EQUALS) && (changed & RELABEL_REPLACEMENT))
         return REFUSE(c, RELABEL_REPLACEMENT, "'replacement' can not be set for %s action", name);
-    if (r->action == ACTION_LABELMAP && r->replacement.n == 0)
-        return REFUSE(c, RELABEL_REPLACEMENT, "\"\" is invalid 'replacement' for labelmap action");
-    if (is_one_of(r, EQUALS) && (given & not_for_equals))
-        return REFUSE(c, written(c, not_for_equals),
-                      "%s action requires only 'source_labels' and `target_label`, and no other fields", name);
-    if (is_one_of(r, BIT(ACTION_LABELDROP) | BIT(ACTION_LABELKEEP)) && (given & not_for_names))
-        return REFUSE(c, written(c, not_for_names), "%s action requires only 'regex', and no other fields", name);
+    if (r->action == ACTION_LABELMAP && (r->replacement.n == 0 || !str_is_utf8(r->replacement)))
+        return REFUSE(c, RELABEL_REPLACEMENT, "%s is invalid 'replacement' for labelmap action",
+                      quote(r->replacement).text);
+    if (is_one_of(r, EQUALS) && not_for_equals)
+        return REFUSE(c, lowest(not_for_equals),
+                      "%s action requires only 'source_labels' and `target_label`, and no other fields",
+                      name);
+    if (is_one_of(r, BIT(ACTION_LABELDROP) | BIT(ACTION_LABELKEEP)) && not_for_names)
+        return REFUSE(c, lowest(not_for_names), "%s action requires only 'regex', and no other fields", name);
     return true;
 }
 
-static bool require(const struct check *c, bool present, const char *field)
+/* ---- vmagent's actions, its words without the links ---- */
+
+static bool check_replace_all(const struct check *c)
 {
-    return present || REFUSE(c, 0, "missing `%s` for `action=%s`", field, rule_action_name(c->r->action));
+    const struct relabel_source *src = c->src;
+    if (src->source_labels_n == 0)
+        return REFUSE(c, src->given & RELABEL_SOURCE_LABELS,
+                      "missing `source_labels` for `action=replace_all`");
+    if (src->target_label.n == 0)
+        return REFUSE(c, src->given & RELABEL_TARGET_LABEL,
+                      "missing `target_label` for `action=replace_all`");
+    return true;
 }
 
-static bool forbid(const struct check *c, enum relabel_field bit, const char *field)
+/* Go's %q of a list of strings, as far as it fits. */
+static struct quoted quote_sources(const struct relabel_source *src)
 {
-    return !(c->src->given & bit) ||
-           REFUSE(c, bit, "`%s` cannot be used for `action=%s`", field, rule_action_name(c->r->action));
+    struct quoted q = {"["};
+    size_t n = 1;
+    for (size_t i = 0; i < src->source_labels_n; i++) {
+        struct quoted one = quote(src->source_labels[i]);
+        size_t more = strlen(one.text);
+        if (n + more + 3 > sizeof q.text)
+            break;
+        if (i)
+            q.text[n++] = ' ';
+        memcpy(q.text + n, one.text, more);
+        n += more;
+    }
+    q.text[n] = ']';
+    return q;
+}
+
+static bool check_metrics(const struct check *c)
+{
+    const struct relabel_source *src = c->src;
+    const char *name = rule_action_name(c->r->action);
+    if (src->regex.n == 0 && src->ifs_n == 0)
+        return REFUSE(c, src->given & RELABEL_REGEX, "`regex` must be non-empty for `action=%s`", name);
+    if (src->source_labels_n)
+        return REFUSE(c, RELABEL_SOURCE_LABELS, "`source_labels` must be empty for `action=%s`; got %s", name,
+                      quote_sources(src).text);
+    return true;
+}
+
+static bool check_if_equal(const struct check *c)
+{
+    const struct relabel_source *src = c->src;
+    const char *name = rule_action_name(c->r->action);
+    if (src->source_labels_n < 2)
+        return REFUSE(c, src->given & RELABEL_SOURCE_LABELS,
+                      "`source_labels` must contain at least two entries for `action=%s`; got %s", name,
+                      quote_sources(src).text);
+    if (src->target_label.n)
+        return REFUSE(c, RELABEL_TARGET_LABEL, "`target_label` cannot be used for `action=%s`", name);
+    if (src->given & RELABEL_REGEX)
+        return REFUSE(c, RELABEL_REGEX, "`regex` cannot be used for `action=%s`", name);
+    return true;
+}
+
+static bool check_if_contains(const struct check *c)
+{
+    const struct relabel_source *src = c->src;
+    const char *name = rule_action_name(c->r->action);
+    if (src->target_label.n == 0)
+        return REFUSE(c, src->given & RELABEL_TARGET_LABEL, "`target_label` must be set for `action=%s`",
+                      name);
+    if (src->source_labels_n == 0)
+        return REFUSE(c, src->given & RELABEL_SOURCE_LABELS,
+                      "`source_labels` must contain at least a single entry for `action=%s`", name);
+    if (src->given & RELABEL_REGEX)
+        return REFUSE(c, RELABEL_REGEX, "`regex` cannot be used for `action=%s`", name);
+    return true;
 }
 
 static bool check_graphite(const struct check *c)
 {
-    return require(c, c->src->match.n > 0, "match") && require(c, c->src->labels_n > 0, "labels") &&
-           forbid(c, RELABEL_SOURCE_LABELS, "source_labels") && forbid(c, RELABEL_TARGET_LABEL, "target_label") &&
-           forbid(c, RELABEL_REPLACEMENT, "replacement") && forbid(c, RELABEL_REGEX, "regex");
+    const struct relabel_source *src = c->src;
+    if (src->match.n == 0)
+        return REFUSE(c, src->given & RELABEL_MATCH, "missing `match` for `action=graphite`");
+    if (src->labels_n == 0)
+        return REFUSE(c, src->given & RELABEL_LABELS, "missing `labels` for `action=graphite`");
+    if (src->source_labels_n)
+        return REFUSE(c, RELABEL_SOURCE_LABELS, "`source_labels` cannot be used with `action=graphite`");
+    if (src->target_label.n)
+        return REFUSE(c, RELABEL_TARGET_LABEL, "`target_label` cannot be used with `action=graphite`");
+    if (src->given & RELABEL_REPLACEMENT)
+        return REFUSE(c, RELABEL_REPLACEMENT, "`replacement` cannot be used with `action=graphite`");
+    if (src->given & RELABEL_REGEX)
+        return REFUSE(c, RELABEL_REGEX, "`regex` cannot be used for `action=graphite`");
+    c->r->graphite = graphite_new(c->r->match);
+    return c->r->graphite || REFUSE(c, RELABEL_MATCH, "`match` has too many stars");
 }
 
 static bool check_vmagent(const struct check *c)
 {
-    const struct relabel_source *src = c->src;
-    const char *name = rule_action_name(c->r->action);
-    unsigned only_graphite = RELABEL_MATCH | RELABEL_LABELS;
-    if (c->r->action != ACTION_GRAPHITE && (src->given & only_graphite))
-        return REFUSE(c, written(c, only_graphite), "`%s` cannot be applied to `action=%s`, only to `action=graphite`",
-                      src->given & RELABEL_MATCH ? "match" : "labels", name);
+    unsigned graphite_only = c->src->given & (RELABEL_MATCH | RELABEL_LABELS);
+    if (c->r->action != ACTION_GRAPHITE && graphite_only)
+        return REFUSE(c, lowest(graphite_only),
+                      "`%s` config cannot be applied to `action=%s`; it is applied only to `action=graphite`",
+                      graphite_only & RELABEL_MATCH ? "match" : "labels", rule_action_name(c->r->action));
     switch (c->r->action) {
     case ACTION_REPLACE_ALL:
-        return require(c, src->source_labels_n > 0, "source_labels") && require(c, src->target_label.n > 0, "target_label");
+        return check_replace_all(c);
     case ACTION_KEEP_METRICS:
     case ACTION_DROP_METRICS:
-        return forbid(c, RELABEL_SOURCE_LABELS, "source_labels") &&
-               require(c, src->regex.n > 0 || src->ifs_n > 0, "regex");
+        return check_metrics(c);
     case ACTION_KEEP_IF_EQUAL:
     case ACTION_DROP_IF_EQUAL:
-        if (src->source_labels_n < 2)
-            return REFUSE(c, src->given & RELABEL_SOURCE_LABELS,
-                          "`source_labels` must contain at least two entries for `action=%s`", name);
-        return forbid(c, RELABEL_TARGET_LABEL, "target_label") && forbid(c, RELABEL_REGEX, "regex");
+        return check_if_equal(c);
     case ACTION_KEEP_IF_CONTAINS:
     case ACTION_DROP_IF_CONTAINS:
-        return require(c, src->target_label.n > 0, "target_label") &&
-               require(c, src->source_labels_n > 0, "source_labels") && forbid(c, RELABEL_REGEX, "regex");
+        return check_if_contains(c);
     case ACTION_GRAPHITE:
         return check_graphite(c);
     default:
@@ -216,22 +329,24 @@ static bool compile_ifs(const struct check *c)
     return true;
 }
 
-static bool has(struct str s, const char *needle)
-{
-    return str_find(s, str_of(needle)) < s.n;
-}
-
 static void learn(struct rule *r)
 {
-    struct str t = r->replacement;
-    size_t for_target = expand_groups_needed(r->target_label, r->re);
-    size_t for_replacement = expand_groups_needed(t, r->re);
     r->default_regex = str_eq(r->regex_text, DEFAULT_REGEX);
-    r->target_refers = has(r->target_label, "$");
-    r->replacement_refers = has(t, "$");
-    r->replacement_is_whole = r->default_regex && (str_eq(t, STR("$1")) || str_eq(t, STR("${1}")));
-    r->replacement_labels = has(t, "{{");
-    r->groups = for_target > for_replacement ? for_target : for_replacement;
+    if (is_one_of(r, REPLACING)) {
+        bool label_references = r->action == ACTION_REPLACE;
+        r->replaced_by = expand_new(r->replacement, r->re, regex_groups(r->re), label_references);
+        r->groups = expand_groups(r->replaced_by);
+    }
+    if (r->action == ACTION_REPLACE && str_find_char(r->target_label, '$') < r->target_label.n) {
+        r->target = expand_new(r->target_label, r->re, regex_groups(r->re), false);
+        size_t groups = expand_groups(r->target);
+        r->groups = groups > r->groups ? groups : r->groups;
+    }
+    if (r->action == ACTION_GRAPHITE) {
+        r->templates = xcalloc(r->labels_n, sizeof *r->templates);
+        for (size_t i = 0; i < r->labels_n; i++)
+            r->templates[i] = expand_new(r->labels[i].value, NULL, graphite_stars(r->graphite), false);
+    }
 }
 
 static bool compile(const struct check *c)
@@ -245,8 +360,6 @@ static bool compile(const struct check *c)
         *c->field = RELABEL_REGEX;
         return false;
     }
-    if (r->action == ACTION_GRAPHITE)
-        r->graphite = graphite_new(r->match);
     learn(r);
     return compile_ifs(c);
 }
@@ -286,6 +399,7 @@ void rule_unref(struct rule *r)
     for (size_t i = 0; i < r->labels_n; i++) {
         disown(r->labels[i].name);
         disown(r->labels[i].value);
+        expand_free(r->templates ? r->templates[i] : NULL);
     }
     for (size_t i = 0; i < r->ifs_n; i++) {
         selector_free(r->ifs[i]);
@@ -300,6 +414,9 @@ void rule_unref(struct rule *r)
     disown(r->regex_text);
     disown(r->replacement);
     disown(r->match);
+    expand_free(r->target);
+    expand_free(r->replaced_by);
+    free(r->templates);
     regex_free(r->re);
     graphite_free(r->graphite);
     free(r);

@@ -3,14 +3,15 @@
 #ifndef OBSAGENT_RELABEL_RULE_H
 #define OBSAGENT_RELABEL_RULE_H
 
+#include "expand.h"
 #include "graphite.h"
 #include "regex.h"
 #include "relabel.h"
 #include "selector.h"
 
 enum relabel_action {
-    ACTION_REPLACE, ACTION_KEEP, ACTION_DROP, ACTION_KEEPEQUAL, ACTION_DROPEQUAL, ACTION_HASHMOD, ACTION_LABELMAP,
-    ACTION_LABELDROP, ACTION_LABELKEEP, ACTION_LOWERCASE, ACTION_UPPERCASE,
+    ACTION_REPLACE, ACTION_KEEP, ACTION_DROP, ACTION_KEEPEQUAL, ACTION_DROPEQUAL, ACTION_HASHMOD,
+    ACTION_LABELMAP, ACTION_LABELDROP, ACTION_LABELKEEP, ACTION_LOWERCASE, ACTION_UPPERCASE,
     /* vmagent's */
     ACTION_REPLACE_ALL, ACTION_LABELMAP_ALL, ACTION_KEEP_METRICS, ACTION_DROP_METRICS, ACTION_KEEP_IF_EQUAL,
     ACTION_DROP_IF_EQUAL, ACTION_KEEP_IF_CONTAINS, ACTION_DROP_IF_CONTAINS, ACTION_GRAPHITE,
@@ -39,12 +40,11 @@ struct rule {
     size_t labels_n;
     int line;
     /* Known at compile time, so that applying does not look again. */
-    bool default_regex;        /* (.*): matches everything, $1 is the whole */
-    bool target_refers;        /* target_label has a '$' */
-    bool replacement_refers;   /* replacement has a '$' */
-    bool replacement_is_whole; /* $1 or ${1} */
-    bool replacement_labels;   /* replacement has a {{ */
-    size_t groups;             /* groups a match must carry */
+    bool default_regex;            /* (.*): matches everything, $1 is the whole */
+    struct expansion *target;      /* of target_label; NULL when it has no '$' */
+    struct expansion *replaced_by; /* of replacement */
+    struct expansion **templates;  /* graphite: of the labels' values */
+    size_t groups;                 /* groups a match must carry for target and replaced_by */
 };
 
 struct relabel_rules {
@@ -59,7 +59,5 @@ struct rule *rule_ref(struct rule *r);
 void rule_unref(struct rule *r);
 /* False when the rule drops the set. */
 bool rule_apply(const struct rule *r, struct labels *l) MUSTCHECK;
-/* One line: action=... and the fields that matter. */
-void rule_format(const struct rule *r, struct buf *out);
 
 #endif

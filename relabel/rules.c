@@ -13,8 +13,8 @@ static void push(struct relabel_rules *rules, size_t *cap, struct rule *r)
     rules->v[rules->n++] = r;
 }
 
-struct relabel_rules *relabel_compile(const struct relabel_source *v, size_t n, struct err *err, size_t *bad_rule,
-                                      enum relabel_field *bad_field)
+struct relabel_rules *relabel_compile(const struct relabel_source *v, size_t n, struct err *err,
+                                      size_t *bad_rule, enum relabel_field *bad_field)
 {
     struct relabel_rules *rules = xcalloc(1, sizeof *rules);
     size_t cap = 0;
@@ -67,23 +67,6 @@ bool relabel_apply(const struct relabel_rules *rules, struct labels *l)
     return true;
 }
 
-bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, relabel_trace_fn *trace, void *ctx)
-{
-    bool kept = true;
-    for (size_t i = 0; kept && i < rules->n; i++) {
-        struct buf text;
-        uint64_t before = labels_hash(l);
-        kept = rule_apply(rules->v[i], l);
-        buf_init(&text, 64 * 1024);
-        rule_format(rules->v[i], &text);
-        trace(ctx, i, rules->v[i]->line, buf_str(&text), l, labels_hash(l) != before, kept);
-        buf_free(&text);
-    }
-    if (kept)
-        labels_drop_empty(l);
-    return kept;
-}
-
 /* ---- written out ---- */
 
 /* A rule's fields in a fixed order; `lead` goes before each, `tail` behind. */
@@ -95,8 +78,8 @@ static void write_field(struct buf *out, const char *lead, const char *name, con
     buf_add_c(out, tail);
 }
 
-static void write_strings(struct buf *out, const char *lead, const char *name, const char *is, const struct str *v,
-                          size_t n, const char *tail)
+static void write_strings(struct buf *out, const char *lead, const char *name, const char *is,
+                          const struct str *v, size_t n, const char *tail)
 {
     buf_addf(out, "%s%s%s[", lead, name, is);
     for (size_t i = 0; i < n; i++) {
@@ -106,7 +89,8 @@ static void write_strings(struct buf *out, const char *lead, const char *name, c
     buf_addf(out, "]%s", tail);
 }
 
-static void write_labels(struct buf *out, const char *lead, const char *is, const struct rule *r, const char *tail)
+static void write_labels(struct buf *out, const char *lead, const char *is, const struct rule *r,
+                         const char *tail)
 {
     buf_addf(out, "%slabels%s{", lead, is);
     for (size_t i = 0; i < r->labels_n; i++) {
@@ -118,7 +102,8 @@ static void write_labels(struct buf *out, const char *lead, const char *is, cons
     buf_addf(out, "}%s", tail);
 }
 
-static void write_rule(struct buf *out, const struct rule *r, const char *lead, const char *is, const char *tail)
+static void write_rule(struct buf *out, const struct rule *r, const char *lead, const char *is,
+                       const char *tail)
 {
     if (r->ifs_n)
         write_strings(out, lead, "if", is, r->ifs_text, r->ifs_n, tail);
@@ -140,10 +125,28 @@ static void write_rule(struct buf *out, const struct rule *r, const char *lead, 
         write_labels(out, lead, is, r, tail);
 }
 
-void rule_format(const struct rule *r, struct buf *out)
+static void format_rule(const struct rule *r, struct buf *out)
 {
     buf_addf(out, "action=%s", rule_action_name(r->action));
     write_rule(out, r, " ", "=", "");
+}
+
+bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, relabel_trace_fn *trace,
+                          void *ctx)
+{
+    bool kept = true;
+    for (size_t i = 0; kept && i < rules->n; i++) {
+        struct buf text;
+        uint64_t before = labels_hash(l);
+        kept = rule_apply(rules->v[i], l);
+        buf_init(&text, 64 * 1024);
+        format_rule(rules->v[i], &text);
+        trace(ctx, i, rules->v[i]->line, buf_str(&text), l, labels_hash(l) != before, kept);
+        buf_free(&text);
+    }
+    if (kept)
+        labels_drop_empty(l);
+    return kept;
 }
 
 void relabel_dump(const struct relabel_rules *rules, int indent, struct buf *out)

@@ -10,9 +10,7 @@
 enum op { OP_EQ, OP_NE, OP_RE, OP_NRE };
 
 struct matcher {
-    char *name;
-    char *value;
-    size_t value_n;
+    struct str name, value; /* owned copies */
     enum op op;
     struct regex *re;
     bool starts_group; /* "or" stands before it */
@@ -43,14 +41,14 @@ static char peek(const struct scan *s)
 
 static void skip_blanks(struct scan *s)
 {
-    while (s->at < s->text.n && strchr(" \t\r\n", peek(s)))
+    for (char c; (c = peek(s)) == ' ' || c == '\t' || c == '\r' || c == '\n';)
         s->at++;
 }
 
 static bool is_name_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == ':' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == ':' || c == '.';
 }
 
 static struct str scan_word(struct scan *s)
@@ -77,7 +75,7 @@ static bool scan_quoted(struct scan *s, struct str *out)
         }
         if (c == '\\' && quote != '`' && i + 1 < rest.n) {
             char next = rest.p[++i];
-            if (!strchr("\\\"'nt", next))
+            if (!next || !strchr("\\\"'nt", next))
                 copy[n++] = '\\';
             c = next == 'n' ? '\n' : next == 't' ? '\t' : next;
         }
@@ -109,8 +107,9 @@ static bool add_matcher(struct scan *s, struct str name, enum op op, struct str 
         return false;
     struct selector *out = s->out;
     out->v = xgrow(out->v, &out->cap, out->n + 1, sizeof *out->v);
-    out->v[out->n++] = (struct matcher){.name = str_dup(name), .value = str_dup(value), .value_n = value.n, .op = op,
-                                        .re = re, .starts_group = starts_group};
+    out->v[out->n++] = (struct matcher){.name = str_make(str_dup(name), name.n),
+                                        .value = str_make(str_dup(value), value.n),
+                                        .op = op, .re = re, .starts_group = starts_group};
     return true;
 }
 
@@ -157,22 +156,23 @@ static bool take_or(struct scan *s)
 
 static bool scan_braces(struct scan *s, struct str metric)
 {
-    bool starts_group = false;
+    bool starts_group = false, behind_or = false;
     s->at++;
     for (;;) {
         skip_blanks(s);
-        if (peek(s) == '}') {
+        if (peek(s) == '}' && !behind_or) {
             s->at++;
             return true;
         }
         if (!scan_matcher(s, starts_group))
             return false;
         starts_group = false;
+        behind_or = false;
         skip_blanks(s);
         if (peek(s) == ',') {
             s->at++;
         } else if (take_or(s)) {
-            starts_group = true;
+            starts_group = behind_or = true;
             if (metric.n) { /* foo{a="b" or c="d"} means foo in both groups */
                 if (!add_matcher(s, STR("__name__"), OP_EQ, metric, true))
                     return false;
@@ -214,8 +214,8 @@ void selector_free(struct selector *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->n; i++) {
-        free(s->v[i].name);
-        free(s->v[i].value);
+        free((char *)s->v[i].name.p);
+        free((char *)s->v[i].value.p);
         regex_free(s->v[i].re);
     }
     free(s->v);
@@ -224,12 +224,12 @@ void selector_free(struct selector *s)
 
 static bool matcher_holds(const struct matcher *m, const struct labels *l)
 {
-    struct str value = labels_get(l, str_of(m->name));
+    struct str value = labels_get(l, m->name);
     switch (m->op) {
     case OP_EQ:
-        return str_eq(value, str_make(m->value, m->value_n));
+        return str_eq(value, m->value);
     case OP_NE:
-        return !str_eq(value, str_make(m->value, m->value_n));
+        return !str_eq(value, m->value);
     case OP_RE:
         return regex_matches(m->re, value);
     case OP_NRE:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* selector: series selectors of `if`: metric{a="b",c!="d",e=~"f",g!~"h"}, with `or` between groups inside braces. */
+/* selector: series selectors of `if`: metric{a="b",c!="d",e=~"f" or g!~"h"}. */
 #ifndef OBSAGENT_RELABEL_SELECTOR_H
 #define OBSAGENT_RELABEL_SELECTOR_H
 

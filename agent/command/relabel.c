@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* relabel: tries relabel rules on series given as arguments or on stdin, and explains each step when asked. */
+/* relabel: tries relabel rules on series given as arguments or on stdin, and explains each step on request. */
 #include "command.h"
 
 #include "base/arena.h"
@@ -38,7 +38,8 @@ static void print_series(const char *lead, const struct labels *l, const char *t
     buf_free(&out);
 }
 
-static void print_step(void *ctx, size_t index, int line, struct str text, const struct labels *after, bool changed,
+static void print_step(void *ctx, size_t index, int line, struct str text, const struct labels *after,
+                       bool changed,
                        bool kept)
 {
     (void)ctx;
@@ -114,9 +115,11 @@ int command_relabel(int argc, char **argv)
     };
     const struct flag_command command = {
         .synopsis = "obsagent relabel RULES.yml [SERIES...] [flags]",
-        .text = "Applies relabel rules to each SERIES, written as name{a=\"b\"}, or to each line of stdin, and prints\n"
-                "the result with its labels sorted, or (dropped). RULES.yml is a list of rules, or a document with\n"
-                "relabel_configs or metric_relabel_configs, or a whole configuration with --job.",
+        .text = "Applies relabel rules to each SERIES, written as name{a=\"b\"}, or to each line of\n"
+                "stdin, and prints the result with its labels sorted, or (dropped). No labels are added.\n"
+                "RULES.yml is a list of rules, or a document with metric_relabel_configs or\n"
+                "relabel_configs (the first when it has both), or a whole configuration with --job.\n"
+                "Exit code 1 when the rules or a series are bad; the other series are still done.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],
     };

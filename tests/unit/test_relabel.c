@@ -4,11 +4,9 @@
 
 #include "base/clock.h"
 #include "relabel.h"
-#include "relabel/fastmatch.h"
-#include "relabel/regex.h"
-#include "relabel/selector.h"
 
-/* A rule spelled as "field=value" pairs, separated by two blanks: enough for tables. Lists are comma-separated. */
+/* A rule spelled as "field=value" pairs, separated by two blanks: enough for tables. Lists are
+   comma-separated. */
 struct spelled {
     struct relabel_source src;
     struct str sources[8];
@@ -131,7 +129,8 @@ static void test_prometheus_actions(void **state)
         /* replace */
         {"source=a  regex=f(.*)  target=d  replacement=ch${1}-ch${1}", "{a=\"foo\",b=\"bar\"}",
          "{a=\"foo\",b=\"bar\",d=\"choo-choo\"}"},
-        {"source=a,b  separator=;  regex=(b).*b(.*)ba(.*)  target=a  replacement=$1$2$2$3", "{a=\"boo\",b=\"baaar\"}",
+        {"source=a,b  separator=;  regex=(b).*b(.*)ba(.*)  target=a  replacement=$1$2$2$3",
+         "{a=\"boo\",b=\"baaar\"}",
          "{a=\"boo\",b=\"baaar\"}"},
         {"source=a,b  regex=f(.*);(.*)r  target=a  replacement=b${1}${2}m", "{a=\"foo\",b=\"bar\",c=\"baz\"}",
          "{a=\"boobam\",b=\"bar\",c=\"baz\"}"},
@@ -147,11 +146,25 @@ static void test_prometheus_actions(void **state)
          "{a=\"some--value\"}"},
         {"source=a  regex=(?P<x>.)(.)  target=d  replacement=$x-${x}-$2-$2x-$$-$", "{a=\"pq\"}",
          "{a=\"pq\",d=\"p-p-q--$-$\"}"},
+        {"source=a  regex=(?P<n>p)|(?P<n>q)  target=d  replacement=$n", "{a=\"q\"}", "{a=\"q\",d=\"q\"}"},
         {"source=a  regex=(.)(.)  target=d  replacement=$1x${9}${01}", "{a=\"pq\"}", "{a=\"pq\"}"},
         {"source=a,b  separator=  target=d", "{a=\"1\",b=\"2\"}", "{a=\"1\",b=\"2\",d=\"12\"}"},
         {"source=a  regex=x.y  target=d  replacement=dot", "{a=\"x\\ny\"}", "{a=\"x\\ny\",d=\"dot\"}"},
         {"source=a  regex=x  target=d  replacement=anchored", "{a=\"xx\"}", "{a=\"xx\"}"},
-        {"source=__name__  regex=(.*)_sum  target=__name__  replacement=${1}_total", "r_sum{a=\"1\"}", "r_total{a=\"1\"}"},
+        {"source=__name__  regex=(.*)_sum  target=__name__  replacement=${1}_total", "r_sum{a=\"1\"}",
+         "r_total{a=\"1\"}"},
+        {"source=a  regex=(.)x  target=d  replacement=$\xc3\xa9${\xc3\xa9}$1-${}-${1-$\xe2\x82\xac",
+         "{a=\"yx\"}",
+         "{a=\"yx\",d=\"y-${}-${1-$\xe2\x82\xac\"}"},
+        {"source=a  regex=(.+)  target=$1  replacement=v", "{a=\"\xff\"}", "{a=\"\xff\"}"},
+        {"source=a  regex=  target=d  replacement=none", "{b=\"\"}", "{d=\"none\"}"},
+        {"source=a  regex=^metrics$  target=d  replacement=yes", "{a=\"metrics\"}",
+         "{a=\"metrics\",d=\"yes\"}"},
+        {"source=tags  regex=(?:.+,|^)job:([^,]+).*  target=job",
+         "{tags=\"path:/x,job:some-job,label:foo=bar\"}",
+         "{job=\"some-job\",tags=\"path:/x,job:some-job,label:foo=bar\"}"},
+        {"source=__address__  regex=([^:]+)(?::\\d+)?  target=__address__  replacement=${1}:9100",
+         "{__address__=\"10.0.0.1:80\"}", "{__address__=\"10.0.0.1:9100\"}"},
         {"source=a  target=\xc3\xa9t\xc3\xa9", "{a=\"x\"}", "{a=\"x\",\"\xc3\xa9t\xc3\xa9\"=\"x\"}"},
         /* keep, drop */
         {"action=keep  source=a  regex=foo|bar", "{a=\"foo\"}", "{a=\"foo\"}"},
@@ -169,17 +182,30 @@ static void test_prometheus_actions(void **state)
         {"action=dropequal  source=a  target=b", "{a=\"1\",b=\"2\"}", "{a=\"1\",b=\"2\"}"},
         /* hashmod: MD5, last 8 bytes, big endian */
         {"action=hashmod  source=c  target=d  modulus=1000", "{c=\"baz\"}", "{c=\"baz\",d=\"976\"}"},
-        {"action=hashmod  source=a  target=d  modulus=1000", "{a=\"foo\\nbar\"}", "{a=\"foo\\nbar\",d=\"734\"}"},
+        {"action=hashmod  source=a  target=d  modulus=1000", "{a=\"foo\\nbar\"}",
+         "{a=\"foo\\nbar\",d=\"734\"}"},
         /* labelmap, labeldrop, labelkeep */
         {"action=labelmap  regex=(b.*)  replacement=bar_${1}", "{a=\"foo\",b1=\"1\",b2=\"2\"}",
          "{a=\"foo\",b1=\"1\",b2=\"2\",bar_b1=\"1\",bar_b2=\"2\"}"},
+        /* what one label makes is nothing to the next, and of two the one later in the alphabet stays */
+        {"action=labelmap  regex=(a+)  replacement=a$1", "{a=\"1\",aa=\"2\"}",
+         "{a=\"1\",aa=\"1\",aaa=\"2\"}"},
+        {"action=labelmap  regex=x_.  replacement=x", "{x_b=\"1\",x_a=\"2\"}",
+         "{x=\"1\",x_a=\"2\",x_b=\"1\"}"},
+        {"action=labelmap  regex=.*  replacement=$1", "{a=\"1\"}", "{a=\"1\"}"},
+        {"action=labeldrop  regex=a  separator=;  replacement=$1", "m{a=\"1\"}", "m"},
+        {"action=lowercase  source=a  target=a  replacement=$1", "{a=\"Q\"}", "{a=\"q\"}"},
+        {"action=keepequal  source=a  target=b  separator=;  replacement=$1", "{a=\"1\",b=\"1\"}",
+         "{a=\"1\",b=\"1\"}"},
         {"action=labelmap  regex=meta_(ws_)?(.*)  replacement=$2", "{meta_ws_x=\"1\",y=\"2\"}",
          "{meta_ws_x=\"1\",x=\"1\",y=\"2\"}"},
         {"action=labeldrop  regex=(b.*)", "m{a=\"foo\",b1=\"1\",b2=\"2\"}", "m{a=\"foo\"}"},
         {"action=labelkeep  regex=(b.*)", "m{a=\"foo\",b1=\"1\"}", "{b1=\"1\"}"},
         /* lowercase, uppercase */
-        {"action=lowercase  source=a  target=b", "{a=\"BaR-\xc3\x89\"}", "{a=\"BaR-\xc3\x89\",b=\"bar-\xc3\xa9\"}"},
+        {"action=lowercase  source=a  target=b", "{a=\"BaR-\xc3\x89\"}",
+         "{a=\"BaR-\xc3\x89\",b=\"bar-\xc3\xa9\"}"},
         {"action=uppercase  source=a  target=a", "{a=\"bar\xc3\xa9\"}", "{a=\"BAR\xc3\x89\"}"},
+        {"action=uppercase  source=a  target=a", "{a=\"\xff\xc3\x9f\"}", "{a=\"\xef\xbf\xbd\xc3\x9f\"}"},
         {"action=uppercase  source=none  target=a", "m{a=\"bar\"}", "m"},
     };
     (void)state;
@@ -193,8 +219,12 @@ static void test_vmagent_actions(void **state)
         {"action=replace_all  source=a  regex=(\\w)b  target=d  replacement=<$1>", "{a=\"ab cb d\"}",
          "{a=\"ab cb d\",d=\"<a> <c> d\"}"},
         {"action=replace_all  source=a  regex=q  target=d  replacement=x", "{a=\"abc\"}", "{a=\"abc\"}"},
-        {"action=replace_all  source=a  regex=x*  target=d  replacement=-", "{a=\"axb\"}", "{a=\"axb\",d=\"-a-b-\"}"},
+        {"action=replace_all  source=a  regex=x*  target=d  replacement=-", "{a=\"axb\"}",
+         "{a=\"axb\",d=\"-a-b-\"}"},
         {"action=labelmap_all  regex=-  replacement=_", "{\"a-b-c\"=\"1\",d=\"2\"}", "{a_b_c=\"1\",d=\"2\"}"},
+        {"action=labelmap_all  regex=_  replacement=", "{a_b=\"1\",ab=\"2\"}", "{ab=\"2\"}"},
+        {"action=REPLACE_ALL  source=a  regex=(a)(.)  target=a  replacement=$2$1$0", "{a=\"abxac\"}",
+         "{a=\"baabxcaac\"}"},
         {"action=keep_metrics  regex=foo|bar", "foo{a=\"1\"}", "foo{a=\"1\"}"},
         {"action=keep_metrics  regex=foo|bar", "baz{a=\"1\"}", "(dropped)"},
         {"action=drop_metrics  regex=foo.*", "food{a=\"1\"}", "(dropped)"},
@@ -203,14 +233,17 @@ static void test_vmagent_actions(void **state)
         {"action=keep_if_equal  source=a,b", "{a=\"1\",b=\"2\"}", "(dropped)"},
         {"action=drop_if_equal  source=a,b,c", "{a=\"1\",b=\"1\",c=\"1\"}", "(dropped)"},
         {"action=drop_if_equal  source=a,b,c", "{a=\"1\",b=\"1\",c=\"2\"}", "{a=\"1\",b=\"1\",c=\"2\"}"},
-        {"action=keep_if_contains  target=t  source=a,b", "{t=\"x1y2\",a=\"1\",b=\"2\"}", "{a=\"1\",b=\"2\",t=\"x1y2\"}"},
+        {"action=keep_if_contains  target=t  source=a,b", "{t=\"x1y2\",a=\"1\",b=\"2\"}",
+         "{a=\"1\",b=\"2\",t=\"x1y2\"}"},
         {"action=keep_if_contains  target=t  source=a,b", "{t=\"x1y\",a=\"1\",b=\"2\"}", "(dropped)"},
         {"action=drop_if_contains  target=t  source=a", "{t=\"x1y\",a=\"1\"}", "(dropped)"},
         {"action=drop_if_contains  target=t  source=none", "{t=\"x1y\"}", "(dropped)"},
-        {"action=graphite  match=foo.*.bar.*  labels=job:$1,__name__:x_$2,all:$0", "{__name__=\"foo.web.bar.cpu\"}",
+        {"action=graphite  match=foo.*.bar.*  labels=job:$1,__name__:x_$2,all:$0",
+         "{__name__=\"foo.web.bar.cpu\"}",
          "x_cpu{all=\"foo.web.bar.cpu\",job=\"web\"}"},
         {"action=graphite  match=foo.*  labels=job:$1", "{__name__=\"foo.a.b\"}", "{\"foo.a.b\"}"},
-        {"source=a  target=d  replacement={{b}}-$1-{{none}}-{{", "{a=\"1\",b=\"$1\"}", "{a=\"1\",b=\"$1\",d=\"$1-1--{{\"}"},
+        {"source=a  target=d  replacement={{b}}-$1-{{none}}-{{", "{a=\"1\",b=\"$1\"}",
+         "{a=\"1\",b=\"$1\",d=\"$1-1--{{\"}"},
         /* if */
         {"target=d  replacement=x  if={a=\"1\"}", "{a=\"1\"}", "{a=\"1\",d=\"x\"}"},
         {"target=d  replacement=x  if={a=\"2\"}", "{a=\"1\"}", "{a=\"1\"}"},
@@ -236,29 +269,83 @@ static void test_messages(void **state)
         {"action=nope", "unknown relabel action \"nope\""},
         {"source=a", "relabel configuration for replace action requires 'target_label' value"},
         {"action=hashmod  source=a  target=b", "relabel configuration for hashmod requires non-zero modulus"},
-        {"action=hashmod  source=a  modulus=8", "relabel configuration for hashmod action requires 'target_label' value"},
-        {"action=lowercase  source=a", "relabel configuration for lowercase action requires 'target_label' value"},
-        {"action=lowercase  source=a  target=b  replacement=c", "'replacement' can not be set for lowercase action"},
-        {"action=keepequal  source=a  target=b  replacement=c", "'replacement' can not be set for keepequal action"},
-        {"action=keepequal  source=a  target=b  regex=c",
+        {"action=hashmod  source=a  modulus=8",
+         "relabel configuration for hashmod action requires 'target_label' value"},
+        {"action=lowercase  source=a",
+         "relabel configuration for lowercase action requires 'target_label' value"},
+        {"action=lowercase  source=a  target=b  replacement=c",
+         "'replacement' can not be set for lowercase action"},
+        {"action=keepequal  source=a  target=b  replacement=c",
+         "'replacement' can not be set for keepequal action"},
+        {"action=keepequal  source=a  target=b  regex=(.*)",
          "keepequal action requires only 'source_labels' and `target_label`, and no other fields"},
         {"action=dropequal  source=a  target=b  separator=c",
          "dropequal action requires only 'source_labels' and `target_label`, and no other fields"},
-        {"action=labeldrop  source=a  regex=b", "labeldrop action requires only 'regex', and no other fields"},
-        {"action=labelkeep  target=a  regex=b", "labelkeep action requires only 'regex', and no other fields"},
+        {"action=dropequal  source=a  target=b  modulus=2",
+         "dropequal action requires only 'source_labels' and `target_label`, and no other fields"},
+        {"action=keepequal  source=a",
+         "relabel configuration for keepequal action requires 'target_label' value"},
+        {"action=dropequal  source=a",
+         "relabel configuration for dropequal action requires 'target_label' value"},
+        {"action=uppercase  source=a",
+         "relabel configuration for uppercase action requires 'target_label' value"},
+        {"action=uppercase  source=a  target=b  replacement=",
+         "'replacement' can not be set for uppercase action"},
+        {"action=dropequal  source=a  target=b  replacement=c",
+         "'replacement' can not be set for dropequal action"},
+        {"target=a\xff\"", "\"a\\xff\\\"\" is invalid 'target_label' for replace action"},
+        {"action=hashmod  modulus=1  target=\xff", "\"\\xff\" is invalid 'target_label' for hashmod action"},
+        {"action=labelmap  replacement=$1\xff", "\"$1\\xff\" is invalid 'replacement' for labelmap action"},
         {"action=labelmap  replacement=", "\"\" is invalid 'replacement' for labelmap action"},
-        {"target=b  regex=(a", "error parsing regexp: missing closing ): `(a` at character 1"},
-        {"target=b  regex=a**", "error parsing regexp: invalid nested repetition operator: `**` at character 2"},
-        {"target=b  regex=x(?=y)", "error parsing regexp: invalid or unsupported Perl syntax: `(?=` at character 2"},
-        {"target=b  regex=x\\C", "error parsing regexp: invalid escape sequence: `\\C` at character 2"},
-        {"target=b  regex=[b-a]", "error parsing regexp: invalid character class range: `b-a` at character 2"},
+        {"action=labeldrop  source=a  regex=b",
+         "labeldrop action requires only 'regex', and no other fields"},
+        {"action=labeldrop  separator=,  regex=b",
+         "labeldrop action requires only 'regex', and no other fields"},
+        {"action=labeldrop  modulus=1  regex=b",
+         "labeldrop action requires only 'regex', and no other fields"},
+        {"action=labelkeep  target=a  regex=b",
+         "labelkeep action requires only 'regex', and no other fields"},
+        {"action=labelkeep  replacement=a  regex=b",
+         "labelkeep action requires only 'regex', and no other fields"},
+        {"target=b  regex=(a", "error parsing regexp: missing closing ): `(a`"},
+        {"target=b  regex=a**",
+         "error parsing regexp: invalid nested repetition operator: `**` at character 2"},
+        {"target=b  regex=x(?=y)",
+         "error parsing regexp: invalid or unsupported Perl syntax: `(?=` at character 2"},
+        {"target=b  regex=[b-a]x",
+         "error parsing regexp: invalid character class range: `b-a` at character 2"},
         {"action=replace_all  target=b", "missing `source_labels` for `action=replace_all`"},
-        {"action=keep_metrics  source=a  regex=b", "`source_labels` cannot be used for `action=keep_metrics`"},
-        {"action=keep_metrics", "missing `regex` for `action=keep_metrics`"},
-        {"action=keep_if_equal  source=a", "`source_labels` must contain at least two entries for `action=keep_if_equal`"},
-        {"action=drop_if_contains  source=a", "missing `target_label` for `action=drop_if_contains`"},
+        {"action=replace_all  source=b", "missing `target_label` for `action=replace_all`"},
+        {"action=keep_metrics  source=a,b  regex=b",
+         "`source_labels` must be empty for `action=keep_metrics`; got [\"a\" \"b\"]"},
+        {"action=keep_metrics", "`regex` must be non-empty for `action=keep_metrics`"},
+        {"action=drop_metrics  regex=", "`regex` must be non-empty for `action=drop_metrics`"},
+        {"action=keep_if_equal  source=a",
+         "`source_labels` must contain at least two entries for `action=keep_if_equal`; got [\"a\"]"},
+        {"action=drop_if_equal  source=a,b  target=c",
+         "`target_label` cannot be used for `action=drop_if_equal`"},
+        {"action=drop_if_equal  source=a,b  regex=c", "`regex` cannot be used for `action=drop_if_equal`"},
+        {"action=drop_if_contains  source=a", "`target_label` must be set for `action=drop_if_contains`"},
+        {"action=keep_if_contains  target=a",
+         "`source_labels` must contain at least a single entry for `action=keep_if_contains`"},
+        {"action=keep_if_contains  target=a  source=b  regex=c",
+         "`regex` cannot be used for `action=keep_if_contains`"},
         {"action=graphite  labels=a:b", "missing `match` for `action=graphite`"},
-        {"action=drop  source=a  match=b", "`match` cannot be applied to `action=drop`, only to `action=graphite`"},
+        {"action=graphite  match=a", "missing `labels` for `action=graphite`"},
+        {"action=graphite  match=a  labels=a:b  source=c",
+         "`source_labels` cannot be used with `action=graphite`"},
+        {"action=graphite  match=a  labels=a:b  target=c",
+         "`target_label` cannot be used with `action=graphite`"},
+        {"action=graphite  match=a  labels=a:b  replacement=c",
+         "`replacement` cannot be used with `action=graphite`"},
+        {"action=graphite  match=a  labels=a:b  regex=c", "`regex` cannot be used for `action=graphite`"},
+        {"action=graphite  labels=a:b  match=*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*."
+         "*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*",
+         "`match` has too many stars"},
+        {"action=drop  source=a  match=b",
+         "`match` config cannot be applied to `action=drop`; it is applied only to `action=graphite`"},
+        {"source=a  target=b  labels=b:c",
+         "`labels` config cannot be applied to `action=replace`; it is applied only to `action=graphite`"},
         {"action=drop  if={a=b}", "cannot parse `if` selector: column 4: a value in quotes is expected"},
     };
     (void)state;
@@ -271,66 +358,11 @@ static void test_messages(void **state)
     }
 }
 
-static void test_fast_patterns_agree_with_the_engine(void **state)
-{
-    static const char *const FAST[] = {"", "foo", "foo.*", "foo.+", ".*foo", ".+foo", ".*foo.*", ".+foo.+", ".+foo.*",
-                                       ".*", ".+", "a|b|foo", "(foo|bar)", "(?:foo)", "(.*)", "(.+)", "a\\.b", "|a",
-                                       "foo\\|bar.*", "(foo.*)", "f-o/o:1"};
-    static const char *const PIECES[] = {"foo", "a", "b", "bar", "\n", "\xff", "\xc3\xa9", ".", "f", "o", "", "a.b",
-                                         "foo|bar", "f-o/o:1"};
-    unsigned seed = 7;
-    (void)state;
-    for (size_t i = 0; i < ROWS(FAST); i++) {
-        struct err err = {0};
-        struct regex *re = regex_new(str_of(FAST[i]), true, &err);
-        assert_non_null(re);
-        assert_true(regex_is_fast(re) || strchr(FAST[i], '\\') || FAST[i][0] == '\0');
-        for (int round = 0; round < 500; round++) {
-            char subject[64] = "";
-            size_t n = 0;
-            for (int k = rand_r(&seed) % 4; k >= 0; k--) {
-                const char *piece = PIECES[(size_t)rand_r(&seed) % ROWS(PIECES)];
-                memcpy(subject + n, piece, strlen(piece));
-                n += strlen(piece);
-            }
-            struct str s = str_make(subject, n);
-            if (regex_matches(re, s) != regex_matches_engine(re, s))
-                fail_msg("%s on \"%.*s\": the fast path says %d", FAST[i], STR_ARG(s), regex_matches(re, s));
-        }
-        regex_free(re);
-    }
-}
-
-static void test_not_fast(void **state)
-{
-    static const char *const SLOW[] = {"fo?o", "[a-c]", "foo$|b", "(a)(b)", ".*a.*b", "(?i)foo", "a{2}", "\\d", ".", "a.b"};
-    (void)state;
-    for (size_t i = 0; i < ROWS(SLOW); i++) {
-        struct err err = {0};
-        struct regex *re = regex_new(str_of(SLOW[i]), true, &err);
-        assert_non_null(re);
-        assert_false(regex_is_fast(re));
-        regex_free(re);
-    }
-}
-
-static void test_broken_utf8_is_seen_as_go_sees_it(void **state)
-{
-    struct err err = {0};
-    struct regex_match m;
-    struct regex *re = regex_new(STR("a(.)(..)c"), true, &err);
-    (void)state;
-    assert_non_null(re);
-    assert_true(regex_match_groups(re, STR("a\xff\xc3\xa9\xfe" "c"), 3, &m));
-    assert_true(str_eq(m.group[1], STR("\xff")));
-    assert_true(str_eq(m.group[2], STR("\xc3\xa9\xfe")));
-    regex_free(re);
-}
-
 /* A value that a backtracking engine would chew on for ever. */
 static void test_a_hostile_value_is_linear(void **state)
 {
-    static const char *const RULES[] = {"source=a  regex=(a+)+b  target=d", "source=a  regex=(a|aa)+$  target=d  replacement=$1",
+    static const char *const RULES[] = {"source=a  regex=(a+)+b  target=d",
+                                        "source=a  regex=(a|aa)+$  target=d  replacement=$1",
                                         "source=a  regex=(a*)*(a*)*(a*)*b  target=d  replacement=$3",
                                         "action=replace_all  source=a  regex=a+b|x  target=d  replacement=-",
                                         "action=drop  source=a  regex=.*.*.*.*=.*"};
@@ -362,79 +394,186 @@ static void test_a_hostile_value_is_linear(void **state)
     free(value);
 }
 
-static void test_notation(void **state)
-{
-    static const struct {
-        const char *in, *want;
-    } FACTS[] = {
-        {"m", "m"},
-        {"m{}", "m"},
-        {"{}", "{}"},
-        {" m { b = \"2\" , a=\"1\", } ", "m{b=\"2\",a=\"1\"}"},
-        {"{\"m.x\",\"a b\"=\"1\"}", "{\"m.x\",\"a b\"=\"1\"}"},
-        {"{a=\"q\\\"\\\\\\n\\x\"}", "{a=\"q\\\"\\\\\\n\\\\x\"}"},
-        {"m{a=\"1\"", "!column 8: ',' or '}' is expected"},
-        {"m{a=1}", "!column 5: a value in double quotes is expected"},
-        {"m{a=\"1\",a=\"2\"}", "!column 13: label \"a\" stands twice"},
-        {"m{a=\"1}", "!column 5: a quoted string does not end"},
-        {"m x", "!column 3: nothing more is expected here"},
-        {"", "!column 1: a series is expected"},
-    };
-    (void)state;
-    for (size_t i = 0; i < ROWS(FACTS); i++) {
-        struct err err = {0};
-        struct arena arena;
-        struct labels l;
-        struct buf out;
-        arena_init(&arena);
-        labels_init(&l, &arena);
-        buf_init(&out, 4096);
-        if (labels_parse(&l, str_of(FACTS[i].in), &err))
-            labels_format(&l, &out);
-        else
-            buf_addf(&out, "!%s", err.msg);
-        assert_string_equal(buf_c(&out), FACTS[i].want);
-        buf_free(&out);
-        labels_free(&l);
-        arena_free(&arena);
-    }
-}
-
-static void test_hash_ignores_order_and_keeps_borders(void **state)
-{
-    struct labels a = {0}, b = {0}, c = {0};
-    (void)state;
-    labels_set(&a, STR("x"), STR("1"));
-    labels_set(&a, STR("y"), STR("2"));
-    labels_set(&b, STR("y"), STR("2"));
-    labels_set(&b, STR("x"), STR("1"));
-    labels_set(&c, STR("x"), STR("1y"));
-    labels_set(&c, STR(""), STR("2"));
-    assert_int_equal(labels_hash(&a), labels_hash(&b));
-    assert_int_not_equal(labels_hash(&a), labels_hash(&c));
-    labels_free(&a);
-    labels_free(&b);
-    labels_free(&c);
-}
-
 static void test_concat_shares_rules(void **state)
 {
     struct err err = {0};
-    struct relabel_rules *a = compile("target=a  replacement=1", &err), *b = compile("target=b  replacement=2", &err);
+    struct relabel_rules *a = compile("target=a  replacement=1", &err);
+    struct relabel_rules *b = compile("target=b  replacement=2", &err);
     struct relabel_rules *both = relabel_concat(a, b), *none = relabel_concat(NULL, NULL);
-    struct buf out;
+    struct labels l = {0};
     (void)state;
     relabel_free(a);
     relabel_free(b);
     assert_int_equal(relabel_count(both), 2);
     assert_int_equal(relabel_count(none), 0);
-    buf_init(&out, 4096);
-    relabel_dump(both, 2, &out);
-    assert_string_equal(buf_c(&out), "  - action: replace\n    target_label: \"a\"\n    replacement: \"1\"\n"
-                                     "  - action: replace\n    target_label: \"b\"\n    replacement: \"2\"\n");
-    buf_free(&out);
+    assert_true(relabel_apply(none, &l));
     relabel_free(both);
     relabel_free(none);
+}
+
+static void test_dump_is_yaml(void **state)
+{
+    struct err err = {0};
+    struct buf out;
+    struct relabel_rules *a = compile("target=a  replacement=1", &err);
+    struct relabel_rules *b = compile("action=DROP  source=b,c  separator=\"  regex=x\\.y\n  if=m|{a='1'}",
+                                      &err);
+    struct relabel_rules *both = relabel_concat(a, b);
+    struct relabel_rules *graphite = compile("action=graphite  match=a.*  labels=b:$1,c:d", &err);
+    (void)state;
+    buf_init(&out, 4096);
+    relabel_dump(both, 2, &out);
+    relabel_dump(graphite, 0, &out);
+    assert_string_equal(buf_c(&out), "  - action: replace\n    target_label: \"a\"\n    replacement: \"1\"\n"
+                                     "  - action: drop\n    if: [\"m\", \"{a='1'}\"]\n"
+                                     "    source_labels: [\"b\", \"c\"]\n"
+                                     "    separator: \"\\\"\"\n    regex: \"x\\\\.y\\n\"\n"
+                                     "- action: graphite\n  match: \"a.*\"\n"
+                                     "  labels: {\"b\": \"$1\", \"c\": \"d\"}\n");
+    buf_free(&out);
+    relabel_free(a);
+    relabel_free(b);
+    relabel_free(both);
+    relabel_free(graphite);
+}
+
+static void note_step(void *ctx, size_t index, int line, struct str text, const struct labels *after,
+                      bool changed, bool kept)
+{
+    buf_addf(ctx, "%zu %d %.*s n=%zu%s%s\n", index, line, STR_ARG(text), after->n, changed ? " changed" : "",
+             kept ? "" : " dropped");
+}
+
+static void test_trace_tells_each_step(void **state)
+{
+    struct err err = {0};
+    struct spelled spelled[4];
+    struct relabel_source rules[4];
+    static const char *const TEXTS[] = {"target=a  replacement=1", "target=a  replacement=1",
+                                        "action=drop  source=a  regex=1", "target=b  replacement=1"};
+    size_t bad_rule;
+    enum relabel_field field;
+    struct arena arena;
+    struct labels l;
+    struct buf out;
+    (void)state;
+    for (size_t i = 0; i < ROWS(TEXTS); i++) {
+        spell(&spelled[i], TEXTS[i]);
+        rules[i] = spelled[i].src;
+        rules[i].line = (int)(10 + i);
+    }
+    struct relabel_rules *compiled = relabel_compile(rules, ROWS(rules), &err, &bad_rule, &field);
+    assert_non_null(compiled);
+    arena_init(&arena);
+    labels_init(&l, &arena);
+    buf_init(&out, 4096);
+    assert_false(relabel_apply_traced(compiled, &l, note_step, &out));
+    assert_string_equal(buf_c(&out), "0 10 action=replace target_label=\"a\" replacement=\"1\" n=1 changed\n"
+                                     "1 11 action=replace target_label=\"a\" replacement=\"1\" n=1\n"
+                                     "2 12 action=drop source_labels=[\"a\"] regex=\"1\" n=1 dropped\n");
+    buf_free(&out);
+    labels_free(&l);
+    arena_free(&arena);
+    relabel_free(compiled);
+}
+
+static void test_bad_rule_and_field_are_told(void **state)
+{
+    struct err err = {0};
+    struct spelled good, bad;
+    size_t bad_rule = 9;
+    enum relabel_field field = 0;
+    (void)state;
+    spell(&good, "target=a");
+    spell(&bad, "target=a  regex=(");
+    struct relabel_source rules[] = {good.src, bad.src};
+    assert_null(relabel_compile(rules, 2, &err, &bad_rule, &field));
+    assert_int_equal(bad_rule, 1);
+    assert_int_equal(field, RELABEL_REGEX);
+    err_clear(&err);
+    spell(&bad, "action=labeldrop  regex=a  separator=,");
+    rules[0] = bad.src;
+    assert_null(relabel_compile(rules, 2, &err, &bad_rule, &field));
+    assert_int_equal(bad_rule, 0);
+    assert_int_equal(field, RELABEL_SEPARATOR);
+}
+
+/* Labels may live on when a reload has freed the rules that made them. */
+static void test_labels_outlive_their_rules(void **state)
+{
+    static const char *const RULES[] = {"target=made  replacement=text",
+                                        "action=hashmod  target=made  modulus=1",
+                                        "action=labelmap  regex=a  replacement=made", "source=a  target=made",
+                                        "action=uppercase  source=a  target=made",
+                                        "action=replace_all  source=a  regex=.  target=made  replacement=x",
+                                        "action=graphite  match=n  labels=made:text",
+                                        "source=a  target=ma${0}de  regex=v  replacement=x"};
+    (void)state;
+    for (size_t i = 0; i < ROWS(RULES); i++) {
+        struct err err = {0};
+        struct arena arena;
+        struct labels l;
+        arena_init(&arena);
+        labels_init(&l, &arena);
+        assert_true(labels_parse(&l, STR("n{a=\"v\"}"), &err));
+        struct relabel_rules *rules = compile(RULES[i], &err);
+        assert_true(relabel_apply(rules, &l));
+        relabel_free(rules);
+        assert_int_equal(l.n, 3);
+        assert_int_not_equal(labels_hash(&l), 0); /* reads every byte, under ASan */
+        labels_free(&l);
+        arena_free(&arena);
+    }
+}
+
+/* A target with tens of thousands of labels must cost a multiple of one with a thousand, not a square. */
+static void test_many_labels_are_not_a_square(void **state)
+{
+    static const char *const RULES[] = {"action=labelmap  regex=l(.*)  replacement=m$1",
+                                        "action=labelmap_all  regex=l  replacement=m",
+                                        "action=labelmap  regex=l(.).*  replacement=m$1"};
+    static const size_t WANT[] = {80000, 40000, 40010};
+    (void)state;
+    for (size_t i = 0; i < ROWS(RULES); i++) {
+        struct err err = {0};
+        struct arena arena;
+        struct labels l;
+        arena_init(&arena);
+        labels_init(&l, &arena);
+        for (int k = 0; k < 40000; k++)
+            labels_push(&l, str_of(arena_printf(&arena, "l%d", k)), STR("v"));
+        struct relabel_rules *rules = compile(RULES[i], &err);
+        int64_t before = clock_cpu_ns();
+        assert_true(relabel_apply(rules, &l));
+        double ms = (double)(clock_cpu_ns() - before) / 1e6;
+        print_message("%s: %.1f ms\n", RULES[i], ms);
+        assert_int_equal(l.n, WANT[i]);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        assert_true(ms < 300);
+#endif
+        relabel_free(rules);
+        labels_free(&l);
+        arena_free(&arena);
+    }
+}
+
+/* Text is bounded however often rules double it. */
+static void test_text_is_bounded(void **state)
+{
+    struct err err = {0};
+    struct arena arena;
+    struct labels l;
+    (void)state;
+    arena_init(&arena);
+    labels_init(&l, &arena);
+    labels_set(&l, STR("a"), STR("x"));
+    struct relabel_rules *rules = compile("source=a  target=a  replacement=$1$1", &err);
+    for (int i = 0; i < 40; i++)
+        assert_true(relabel_apply(rules, &l));
+    assert_int_equal(labels_get(&l, STR("a")).n, 16 << 20);
+    relabel_free(rules);
+    labels_free(&l);
+    arena_free(&arena);
 }
 
 int main(void)
@@ -443,13 +582,14 @@ int main(void)
         cmocka_unit_test(test_prometheus_actions),
         cmocka_unit_test(test_vmagent_actions),
         cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_fast_patterns_agree_with_the_engine),
-        cmocka_unit_test(test_not_fast),
-        cmocka_unit_test(test_broken_utf8_is_seen_as_go_sees_it),
         cmocka_unit_test(test_a_hostile_value_is_linear),
-        cmocka_unit_test(test_notation),
-        cmocka_unit_test(test_hash_ignores_order_and_keeps_borders),
         cmocka_unit_test(test_concat_shares_rules),
+        cmocka_unit_test(test_dump_is_yaml),
+        cmocka_unit_test(test_trace_tells_each_step),
+        cmocka_unit_test(test_bad_rule_and_field_are_told),
+        cmocka_unit_test(test_labels_outlive_their_rules),
+        cmocka_unit_test(test_many_labels_are_not_a_square),
+        cmocka_unit_test(test_text_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
