@@ -30,7 +30,7 @@ static char *in_dir(const char *name)
 }
 
 /* Runs a shell command in the directory. */
-static void sh(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static void sh(const char *fmt, ...)
 {
     char command[2048];
     int n = snprintf(command, sizeof command, "cd %s && exec >/dev/null 2>&1; ", dir);
@@ -51,8 +51,8 @@ static void make_ca(const char *name)
 static void make_certificate(const char *name, const char *ca, const char *san)
 {
     sh("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=%s -keyout %s.key "
-       "-out %s.csr && printf 'subjectAltName=%s' > %s.ext && openssl x509 -req -days 2 -in %s.csr -CA %s.pem "
-       "-CAkey %s.key -CAcreateserial -extfile %s.ext -out %s.pem",
+       "-out %s.csr && printf 'subjectAltName=%s' > %s.ext && "
+       "openssl x509 -req -days 2 -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext -out %s.pem",
        name, name, name, san, name, name, ca, ca, name, name);
 }
 
@@ -74,8 +74,8 @@ static struct tls_server tls_server_start(const char *extra, const char *value)
         close(out[0]);
         assert_non_null(freopen("/dev/null", "w", stderr));
         assert_int_equal(chdir(dir), 0);
-        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "server.pem", "-key",
-               "server.key", extra, value, (char *)NULL);
+        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "server.pem",
+               "-key", "server.key", extra, value, (char *)NULL);
         _exit(127);
     }
     close(out[1]);
