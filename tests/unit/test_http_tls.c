@@ -52,7 +52,8 @@ static void make_certificate(const char *name, const char *ca, const char *san)
 {
     sh("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=%s -keyout %s.key "
        "-out %s.csr && printf 'subjectAltName=%s' > %s.ext && "
-       "openssl x509 -req -days 2 -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext -out %s.pem",
+       "openssl x509 -req -days 2 -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext "
+       "-out %s.pem",
        name, name, name, san, name, name, ca, ca, name, name);
 }
 
