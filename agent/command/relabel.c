@@ -117,8 +117,8 @@ int command_relabel(int argc, char **argv)
         .synopsis = "obsagent relabel RULES.yml [SERIES...] [flags]",
         .text = "Applies relabel rules to each SERIES, written as name{a=\"b\"}, or to each line of\n"
                 "stdin, and prints the result with its labels sorted, or (dropped). No labels are added.\n"
-                "RULES.yml is a list of rules, or a document with metric_relabel_configs or\n"
-                "relabel_configs (the first when it has both), or a whole configuration with --job.\n"
+                "RULES.yml is a list of rules, or a document with metric_relabel_configs, or with\n"
+                "--target relabel_configs, or a whole configuration of which --job names the job.\n"
                 "Exit code 1 when the rules or a series are bad; the other series are still done.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],
