@@ -110,7 +110,7 @@ int command_relabel(int argc, char **argv)
     struct relabel_command c = {0};
     const struct flag flags[] = {
         {"job", FLAG_STRING, &c.job, "NAME", "take the rules of this job of a configuration"},
-        {"target", FLAG_BOOL, &c.target, NULL, "its relabel_configs instead of its metric_relabel_configs"},
+        {"target", FLAG_BOOL, &c.target, NULL, "relabel_configs, also where there are metric_relabel_configs"},
         {"explain", FLAG_BOOL, &c.explain, NULL, "print each rule, its line and what it did"},
     };
     const struct flag_command command = {

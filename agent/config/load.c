@@ -238,26 +238,40 @@ struct config *config_load_text(const char *name, struct str yaml, const struct 
 
 /* Parts of files. */
 
+#define TARGET_RULES "relabel_configs"
+#define METRIC_RULES "metric_relabel_configs"
+
+/* The rules of a mapping. Whoever does not say which gets metric_relabel_configs, or relabel_configs where there are no
+   others; *field becomes the one that was taken. */
+static const struct node *choose_rules(const struct node *map, const char **field)
+{
+    const struct node *rules = node_get(map, *field);
+    if (!rules && strcmp(*field, METRIC_RULES) == 0 && node_get(map, TARGET_RULES)) {
+        *field = TARGET_RULES;
+        rules = node_get(map, TARGET_RULES);
+    }
+    return rules;
+}
+
 /* The list of rules of a file without jobs, or of one job of it. */
-static const struct node *find_rules(struct load *l, const struct node *root, const char *job,
-                                     const char *field)
+static const struct node *find_rules(struct load *l, const struct node *root, const char *job, const char **field)
 {
     if (root->kind == NODE_LIST && !job)
         return root;
     const struct node *rules = NULL;
     const struct node *jobs = root->kind == NODE_LIST ? root : node_get(root, "scrape_configs");
     if (!job) {
-        rules = node_get(root, field);
+        rules = choose_rules(root, field);
         if (!rules)
             problem_add(&l->problems, root->at, jobs ? "name a job with --job to choose its %s"
-                                                     : "no list of rules and no %s", field);
+                                                     : "no list of rules and no %s", *field);
         return rules;
     }
     for (size_t i = 0; jobs && jobs->kind == NODE_LIST && i < jobs->n; i++) {
         const struct node *name = node_get(jobs->items[i], "job_name");
         if (!name || name->kind != NODE_SCALAR || !str_eq_c(name->text, job))
             continue;
-        rules = node_get(jobs->items[i], field);
+        rules = choose_rules(jobs->items[i], field);
         return rules ? rules : jobs->items[i];
     }
     problem_add(&l->problems, root->at, "no job \"%s\" in this file", job);
@@ -268,12 +282,12 @@ struct relabel_rules *config_relabel_rules_from_file(const char *path, const cha
                                                      struct buf *errors)
 {
     static const char null_rule[] = "empty or null relabeling rule";
-    const char *field = target_rules ? "relabel_configs" : "metric_relabel_configs";
+    const char *field = target_rules ? TARGET_RULES : METRIC_RULES;
     struct load l;
     load_init(&l, path, false);
     struct relabel_rules *global = NULL, *own = NULL, *all = NULL;
     const struct node *root = load_read(&l, path);
-    const struct node *rules = root ? find_rules(&l, root, job, field) : NULL;
+    const struct node *rules = root ? find_rules(&l, root, job, &field) : NULL;
     const struct node *first = job ? node_get(node_get(root, "global"), field) : NULL;
     if (first)
         load_relabel(&l, first, null_rule, &global);
