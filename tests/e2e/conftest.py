@@ -5,26 +5,36 @@ import pytest
 import harness
 
 
-@pytest.fixture
-def started(monkeypatch):
-    """Everything started through this list is stopped at the end, last first."""
-    things = []
-    yield things
+def stop_all(things):
+    problems = []
     for thing in reversed(things):
-        if isinstance(thing, harness.Process):
-            if thing.alive():
-                thing.kill9()
-        else:
-            thing.close()
+        try:
+            thing.end() if isinstance(thing, harness.Process) else thing.close()
+        except AssertionError as problem:
+            problems.append(str(problem))
+    assert not problems, "\n".join(problems)
 
 
-@pytest.fixture
-def run(started):
-    """run(Class, ...) starts something and sees to its end."""
-
+def runner(things):
     def start(kind, *args, **kwargs):
         thing = kind(*args, **kwargs)
-        started.append(thing)
+        things.append(thing)
         return thing
 
     return start
+
+
+@pytest.fixture
+def run():
+    """run(Class, ...) starts something and sees to its end, last first."""
+    things = []
+    yield runner(things)
+    stop_all(things)
+
+
+@pytest.fixture(scope="module")
+def run_module():
+    """The same for what all tests of a file share."""
+    things = []
+    yield runner(things)
+    stop_all(things)

@@ -1,10 +1,12 @@
 """harness: real processes, scripted targets and receivers for the end-to-end tests, all on 127.0.0.1."""
 
+import collections
 import gzip
 import http.server
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import ssl
@@ -29,9 +31,25 @@ REPORT_SERIES = {
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, from below the range out of which the kernel gives ports to clients: so nobody
+    takes it between here and the moment when it is used, or while its owner is down."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+def obsagent(*argv, stdin="", env=None, timeout=60, cwd=None):
+    """Runs a command of obsagent to its end: (exit code, standard output, standard error)."""
+    done = subprocess.run(
+        [OBSAGENT, *map(str, argv)], input=stdin, capture_output=True, text=True, env=env, timeout=timeout, cwd=cwd
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 def wait_for(what, condition, timeout=20.0, interval=0.05):
@@ -81,6 +99,24 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
+    def end(self):
+        """Ends it fast, at the end of a test: obsagent by signals, so that a sanitizer gets to speak of leaks."""
+        if self.child.args[0] != OBSAGENT:
+            self.kill9()
+        end = time.monotonic() + 20
+        while self.alive() and time.monotonic() < end:
+            self.signal(signal.SIGTERM)  # the second one means: without waiting for receivers
+            try:
+                self.child.wait(0.2)
+            except subprocess.TimeoutExpired:
+                pass
+        hung = self.alive()
+        if hung:
+            self.kill9()
+        assert not hung and self.child.returncode in (0, -signal.SIGKILL), (
+            f"{self.child.args[:2]} ended with {'no' if hung else self.child.returncode}:\n{self.output()[-5000:]}"
+        )
+
     def stop(self, timeout=15.0):
         """SIGTERM, then waits; the exit code."""
         if self.alive():
@@ -94,16 +130,20 @@ class Process:
 
 
 class Agent(Process):
-    """obsagent run with a configuration given as text."""
+    """obsagent run with a configuration given as text. `argv` replaces the whole command line behind the program's
+    name, for tests that give it themselves; config may be None then."""
 
-    def __init__(self, directory, config, *flags, port=None, name="agent", env=None):
+    def __init__(self, directory, config, *flags, port=None, name="agent", env=None, argv=None, wait=True):
         self.directory = pathlib.Path(directory)
         self.config_path = self.directory / f"{name}.yml"
-        self.config_path.write_text(config)
+        if config is not None:
+            self.config_path.write_text(config)
         self.port = port or free_port()
         self.storage = self.directory / f"{name}-data"
         super().__init__(
-            [
+            [OBSAGENT, *argv]
+            if argv
+            else [
                 OBSAGENT,
                 "run",
                 f"--config.file={self.config_path}",
@@ -114,7 +154,21 @@ class Agent(Process):
             self.directory / f"{name}.log",
             env=env,
         )
-        self.wait_ready()
+        if wait:
+            self.wait_ready()
+
+    def reconfigure(self, config):
+        """Writes a new configuration and makes the agent read it; returns when it has tried."""
+        attempts = self.total("obsagent_config_reloads_total")
+        self.config_path.write_text(config)
+        self.signal(signal.SIGHUP)
+        wait_for("the reload", lambda: self.total("obsagent_config_reloads_total") > attempts)
+
+    def targets(self, job=None):
+        """Active targets as /api/v1/targets tells them."""
+        status, body = http_get(self.url + "/api/v1/targets?state=active")
+        assert status == 200, body
+        return [t for t in json.loads(body)["data"]["activeTargets"] if job in (None, t["labels"]["job"])]
 
     @property
     def url(self):
@@ -148,6 +202,7 @@ class Agent(Process):
         return {
             "scraped": total("obsagent_samples_scraped_total"),
             "restored": total("obsagent_samples_restored_total", endpoint=endpoint),
+            "absent": total("obsagent_samples_absent_total", endpoint=endpoint),
             "delivered": total("obsagent_samples_delivered_total", endpoint=endpoint),
             "filtered": total("obsagent_samples_filtered_total", endpoint=endpoint),
             "buffered": total("obsagent_samples_buffered", endpoint=endpoint),
@@ -155,13 +210,14 @@ class Agent(Process):
         }
 
     def assert_balanced(self, endpoint):
-        """scraped + restored = delivered + filtered + buffered + lost, retried because a page is made while work goes on."""
+        """scraped + restored = delivered + filtered + buffered + lost + absent, retried because a page is made while
+        work goes on."""
         books = {}
 
         def balanced():
             books.update(self.books(endpoint))
             given = books["scraped"] + books["restored"]
-            found = books["delivered"] + books["filtered"] + books["buffered"] + books["lost"]
+            found = sum(books[k] for k in ("delivered", "filtered", "buffered", "lost", "absent"))
             return given == found and given > 0
 
         try:
@@ -169,6 +225,26 @@ class Agent(Process):
         except AssertionError:
             raise AssertionError(f"the books do not balance: {books}")
         return books
+
+
+def make_certificates(directory):
+    """A CA and two certificates that it signed, made with openssl: ca.pem, server.pem and .key (for 127.0.0.1 and
+    target.test), client.pem and .key; other.pem is a CA that signed nothing."""
+
+    def openssl(*argv):
+        subprocess.run(["openssl", *map(str, argv)], check=True, cwd=directory, capture_output=True)
+
+    directory = pathlib.Path(directory)
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for name in ("ca", "other"):
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.pem"]
+        openssl("req", "-x509", *key, "-days", 2, "-subj", f"/CN={name}", *files)
+    (directory / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:target.test\n")
+    for name in ("server", "client"):
+        openssl("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        sign = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-out", f"{name}.pem"]
+        openssl("x509", "-req", "-days", 2, "-in", f"{name}.csr", *sign)
+    return directory
 
 
 class Sink(Process):
@@ -218,13 +294,29 @@ def by_series(samples):
     return out
 
 
+def check_once_and_in_order(samples):
+    """Each series: timestamps strictly rising, so nothing came twice or late."""
+    for labels, points in by_series(samples).items():
+        times = [t for t, _ in points]
+        assert times == sorted(set(times)), f"{dict(labels)} is out of order or sent twice: {times}"
+
+
 def named(samples, name):
     return [(labels, t, v) for labels, t, v in samples if labels.get("__name__") == name]
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        pass  # the agent was killed, gave up waiting or did not like our certificate
+
+
 class Target:
-    """A scripted /metrics target. `body` is text or a function of the request's number; status, delay and gzip can change
-    at any time."""
+    """A scripted /metrics target. `body` is text, or a function of the request's number that gives text or
+    (status, text); status, delay and gzip can change at any time. With `tls`, (certificate, key) or (certificate, key,
+    CA of clients), it speaks TLS."""
 
     def __init__(self, body="", port=None, content_type="text/plain; version=0.0.4", tls=None):
         self.body = body
@@ -232,7 +324,7 @@ class Target:
         self.delay = 0.0
         self.gzip = False
         self.content_type = content_type
-        self.requests = []
+        self.requests = []  # (path, headers, wall time)
         target = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -244,9 +336,11 @@ class Target:
                 if target.delay:
                     time.sleep(target.delay)
                 text = target.body(number) if callable(target.body) else target.body
+                status, text = text if isinstance(text, tuple) else (target.status, text)
                 data = text if isinstance(text, bytes) else text.encode()
-                self.send_response(target.status)
-                self.send_header("Content-Type", target.content_type)
+                self.send_response(status)
+                if target.content_type:
+                    self.send_header("Content-Type", target.content_type)
                 if target.gzip and "gzip" in self.headers.get("Accept-Encoding", ""):
                     data = gzip.compress(data)
                     self.send_header("Content-Encoding", "gzip")
@@ -260,12 +354,16 @@ class Target:
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port or 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", port or 0), Handler)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            context.load_cert_chain(*tls[:2])
+            if len(tls) > 2:
+                context.load_verify_locations(tls[2])
+                context.verify_mode = ssl.CERT_REQUIRED
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -313,8 +411,8 @@ def snappy_decode(data):
             length = 1 + (tag >> 2)
             offset = int.from_bytes(data[at : at + width], "little")
             at += width
-        for _ in range(length):
-            out.append(out[-offset])
+        piece = out[-offset:] if offset >= length else out[-offset:] * (length // offset + 1)
+        out += piece[:length]
     assert len(out) == size, "snappy length"
     return bytes(out)
 
@@ -371,38 +469,50 @@ def decode_write_request(body):
     return samples, metadata
 
 
+HANG = object()
+
+# What a receiver was asked: `status` is its answer, None when it gave none.
+Request = collections.namedtuple("Request", "time wall status samples headers")
+
+
 class Receiver:
-    """A scripted remote-write receiver. `answer(samples, headers, number)` returns a status, or (status, headers), or None
-    to close the connection without a word. Accepted samples are kept in order of arrival."""
+    """A scripted remote-write receiver. `answer(samples, headers, number)` returns a status, or (status, headers), or
+    None to close the connection without a word, or HANG to say nothing until the test ends; requests that hold no
+    samples but metadata are taken without asking. `accepted` has the samples in order of arrival, `requests` all that
+    were made."""
 
     def __init__(self, answer=None, port=None):
         self.answer = answer or (lambda samples, headers, number: 204)
         self.accepted = []
         self.metadata = []
-        self.requests = []  # (time, status, number of samples)
+        self.requests = []
+        self.gets = 0
+        self.closing = threading.Event()
+        self.lock = threading.Lock()
         receiver = self
-        lock = threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self):
+                receiver.gets += 1
+                self.reply(200, {})
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                samples, metadata = decode_write_request(body)
-                with lock:
-                    number = len(receiver.requests)
-                    verdict = receiver.answer(samples, self.headers, number)
-                    status, extra = verdict if isinstance(verdict, tuple) else (verdict, {})
-                    receiver.requests.append((time.monotonic(), status, len(samples)))
-                    if status and 200 <= status < 300:
-                        receiver.accepted += samples
-                        receiver.metadata += metadata
-                if status is None:
+                verdict = receiver.take(*decode_write_request(body), self.headers)
+                if verdict is HANG:
+                    receiver.closing.wait()
+                if verdict is HANG or verdict is None:
                     self.close_connection = True
-                    return
+                else:
+                    self.reply(*verdict)
+
+            def reply(self, status, headers):
                 text = b"" if status == 204 else f"scripted {status}".encode()
                 self.send_response(status)
-                for name, value in extra.items():
+                for name, value in headers.items():
                     self.send_header(name, value)
                 if status != 204:
                     self.send_header("Content-Length", str(len(text)))
@@ -412,16 +522,34 @@ class Receiver:
             def log_message(self, *args):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port or 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", port or 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def take(self, samples, metadata, headers):
+        """Judges one request and remembers it; None, HANG or (status, headers)."""
+        with self.lock:
+            if not samples:
+                self.metadata += metadata
+                return 204, {}
+            verdict = self.answer(samples, headers, len(self.requests))
+            status = verdict[0] if isinstance(verdict, tuple) else None if verdict is HANG else verdict
+            self.requests.append(Request(time.monotonic(), time.time(), status, samples, headers))
+            if status and 200 <= status < 300:
+                self.accepted += samples
+                self.metadata += metadata
+        return verdict if verdict is None or verdict is HANG or isinstance(verdict, tuple) else (verdict, {})
+
+    def snapshot(self):
+        with self.lock:
+            return list(self.accepted)
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}/api/v1/write"
 
     def close(self):
+        self.closing.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -457,6 +585,12 @@ def parse_text(text):
                 at += 1
         out[(name, frozenset(labels))] = float(value)
     return out
+
+
+def parse_series(text):
+    """Labels of `name{a="b"}`."""
+    ((name, labels),) = parse_text(text + " 0")
+    return {"__name__": name, **dict(labels)}
 
 
 def remote_write(url, name="main", extra=""):

@@ -3,7 +3,7 @@
 import time
 
 import harness
-from harness import Agent, Sink, Target, by_series, named, remote_write, scrape_config, wait_for
+from harness import Agent, Sink, Target, check_once_and_in_order, named, remote_write, scrape_config, wait_for
 
 OUTAGE_S = 60
 
@@ -12,11 +12,9 @@ def counting_body(number):
     return f"requests_total {number}\nconstant 1\n" + "".join(f'many{{i="{i}"}} {number}\n' for i in range(50))
 
 
-def check_once_and_in_order(samples, allowed_missing=0):
-    """Each series: timestamps strictly rising, and of requests_total every count but `allowed_missing`."""
-    for labels, points in by_series(samples).items():
-        times = [t for t, _ in points]
-        assert times == sorted(set(times)), f"{dict(labels)} is out of order or sent twice: {times}"
+def check_complete(samples, allowed_missing=0):
+    """Each series once and in order, and of requests_total every count but `allowed_missing`."""
+    check_once_and_in_order(samples)
     values = [v for _, _, v in named(samples, "requests_total")]
     missing = set(range(int(max(values)) + 1)) - set(map(int, values))
     assert len(missing) <= allowed_missing, f"missing scrapes {sorted(missing)}"
@@ -42,9 +40,10 @@ def test_receiver_down_and_agent_killed(run, tmp_path):
     time.sleep(max(0, OUTAGE_S - (time.monotonic() - down)))
 
     again = run(Sink, tmp_path, port=sink.port)
-    wait_for("the buffer to drain", lambda: agent.total("obsagent_samples_buffered") <= 120 and again.samples(), timeout=30)
+    drained = lambda: agent.total("obsagent_samples_buffered") <= 120 and again.samples()
+    wait_for("the buffer to drain", drained, timeout=30)
     wait_for("fresh samples", lambda: named(again.samples(), "requests_total")[-1][2] > killed_at + OUTAGE_S / 2)
-    missing = check_once_and_in_order(again.samples(), allowed_missing=2)
+    missing = check_complete(again.samples(), allowed_missing=2)
     assert all(killed_at - 2 <= m <= killed_at + 1 for m in missing), (missing, killed_at)
     books = agent.assert_balanced("main")
     assert books["lost"] == 0
@@ -53,7 +52,8 @@ def test_receiver_down_and_agent_killed(run, tmp_path):
 def test_sigterm_while_the_receiver_is_down_loses_nothing(run, tmp_path):
     target = run(Target, counting_body)
     port = harness.free_port()
-    config = "scrape_configs:\n" + scrape_config("app", target.address) + remote_write(f"http://127.0.0.1:{port}/api/v1/write")
+    url = f"http://127.0.0.1:{port}/api/v1/write"
+    config = "scrape_configs:\n" + scrape_config("app", target.address) + remote_write(url)
     agent = run(Agent, tmp_path, config, "--shutdown.timeout=1s")
     wait_for("five scrapes", lambda: len(target.requests) >= 5)
     assert agent.stop() == 0
@@ -61,7 +61,7 @@ def test_sigterm_while_the_receiver_is_down_loses_nothing(run, tmp_path):
     sink = run(Sink, tmp_path, port=port)
     agent = run(Agent, tmp_path, config)
     wait_for("everything", lambda: len(named(sink.samples(), "requests_total")) >= scraped + 2)
-    check_once_and_in_order(sink.samples(), allowed_missing=1)  # a scrape in flight at the SIGTERM is cut off
+    check_complete(sink.samples(), allowed_missing=1)  # a scrape in flight at the SIGTERM is cut off
 
 
 def test_sigterm_delivers_what_is_pending(run, tmp_path):
