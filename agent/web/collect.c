@@ -79,6 +79,8 @@ static void collect_books(const struct web_view *view, struct metric_out *out)
             metric_emit(out, METRIC_SAMPLES_SCRAPED, n, "job", b->job, NULL);
         else if (strcmp(b->kind, "restored") == 0)
             metric_emit(out, METRIC_SAMPLES_RESTORED, n, "endpoint", b->endpoint, NULL);
+        else if (strcmp(b->kind, "absent") == 0)
+            metric_emit(out, METRIC_SAMPLES_ABSENT, n, "endpoint", b->endpoint, NULL);
         else if (strcmp(b->kind, "delivered") == 0)
             metric_emit(out, METRIC_SAMPLES_DELIVERED, n, "endpoint", b->endpoint, "job", b->job, NULL);
         else if (strcmp(b->kind, "filtered") == 0)
