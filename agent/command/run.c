@@ -113,7 +113,9 @@ static bool reload(void *ctx, struct err *err)
     struct config *c = load_config(a, &errors);
     if (c) {
         apply_config(a, c);
+        pthread_mutex_lock(&a->lock);
         a->reloads_good++;
+        pthread_mutex_unlock(&a->lock);
     } else {
         report_config_errors(&errors, err);
         log_error("config", "the new configuration is bad: the old one stays in force");
@@ -220,7 +222,10 @@ static void auto_reload(struct agent *a)
     if (!a->flags.config_auto_reload || clock_mono_ms() < a->next_auto_reload_ms)
         return;
     a->next_auto_reload_ms = clock_mono_ms() + a->flags.config_auto_reload_interval_ms;
-    if (config_changed_on_disk(a->config)) {
+    struct config *c = current_config(a); /* the pages may reload at the same time */
+    bool changed = config_changed_on_disk(c);
+    config_unref(c);
+    if (changed) {
         struct err err = {0};
         log_info("config", "files have changed, reloading");
         (void)reload(a, &err);
