@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main: picks the subcommand. Without one, `run`. */
 #include "command/command.h"
+#include "command/flags.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -31,6 +32,23 @@ static const struct command *find_command(const char *name)
             return &COMMANDS[i];
     }
     return NULL;
+}
+
+static void report_unknown(const char *word)
+{
+    const char *best = NULL;
+    size_t best_likeness = strlen(word) / 2;
+    for (size_t i = 0; i < COMMANDS_N; i++) {
+        size_t likeness = flags_likeness(str_of(word), str_of(COMMANDS[i].name));
+        if (likeness > best_likeness) {
+            best_likeness = likeness;
+            best = COMMANDS[i].name;
+        }
+    }
+    fprintf(stderr, "unknown command \"%s\"", word);
+    if (best)
+        fprintf(stderr, ", did you mean %s?", best);
+    fprintf(stderr, "\n\n");
 }
 
 static void print_usage(FILE *out)
@@ -66,7 +84,7 @@ int main(int argc, char **argv)
         return command_run(argc, argv);
     const struct command *command = find_command(word);
     if (!command) {
-        fprintf(stderr, "unknown command \"%s\"\n\n", word);
+        report_unknown(word);
         print_usage(stderr);
         return 2;
     }

@@ -79,8 +79,7 @@ static const struct flag *flag_find(const struct flag_command *command, struct s
     return NULL;
 }
 
-/* How many leading and trailing characters two names share: enough to guess what was meant. */
-static size_t likeness(struct str a, struct str b)
+size_t flags_likeness(struct str a, struct str b)
 {
     size_t n = a.n < b.n ? a.n : b.n;
     size_t head = 0, tail = 0;
@@ -96,7 +95,7 @@ static void report_unknown(const struct flag_command *command, struct str name)
     const char *best = NULL;
     size_t best_likeness = name.n / 2;
     for (size_t i = 0; i < command->flags_n; i++) {
-        size_t l = likeness(name, str_of(command->flags[i].name));
+        size_t l = flags_likeness(name, str_of(command->flags[i].name));
         if (l > best_likeness) {
             best_likeness = l;
             best = command->flags[i].name;

@@ -3,6 +3,8 @@
 #ifndef OBSAGENT_COMMAND_FLAGS_H
 #define OBSAGENT_COMMAND_FLAGS_H
 
+#include "base/str.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +54,8 @@ enum flag_outcome flags_parse(const struct flag_command *command, int argc, char
 enum flag_outcome flags_from_env(const struct flag_command *command, int argc, char **argv, const char *prefix);
 /* The help text. */
 void flags_print_help(const struct flag_command *command);
+/* How many leading and trailing characters two names share: enough to guess what was meant. */
+size_t flags_likeness(struct str a, struct str b);
 void flags_free(const struct flag_command *command);
 
 #endif
