@@ -122,7 +122,8 @@ void config_unref(struct config *c);
 bool config_changed_on_disk(const struct config *c);
 
 /* Relabel rules for `obsagent relabel`: a list, or relabel_configs/metric_relabel_configs at the top level or of the
-   job `job`. target_rules picks relabel_configs. NULL after appending "FILE:LINE:COL: message" lines to errors. */
+   job `job`. target_rules picks relabel_configs; without it they are taken where there are no others.
+   NULL after appending "FILE:LINE:COL: message" lines to errors. */
 struct relabel_rules *config_relabel_rules_from_file(const char *path, const char *job, bool target_rules,
                                                      struct buf *errors) MUSTCHECK;
 
