@@ -24,7 +24,7 @@ void *xmalloc(size_t n)
 
 void *xcalloc(size_t count, size_t size)
 {
-    return must(calloc(count ? count : 1, size ? size : 1), count * size);
+    return must(calloc(count ? count : 1, size ? size : 1), 1);
 }
 
 void *xrealloc(void *p, size_t n)

@@ -67,7 +67,7 @@ static void add_chunk(struct arena *a, size_t need)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-    size_t aligned = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    size_t aligned = n ? (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1) : alignof(max_align_t);
     if (aligned < n)
         abort();
     if (aligned > a->left)

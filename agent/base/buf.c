@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ char *buf_reserve(struct buf *b, size_t extra)
     size_t need = b->n + extra + 1;
     if (need > b->cap) {
         size_t cap = b->cap + b->cap / 2 + 64;
-        if (cap > b->max + 1)
+        if (cap - 1 > b->max)
             cap = b->max + 1;
         if (cap < need)
             cap = need;
@@ -180,7 +181,8 @@ bool buf_add_double(struct buf *b, double v)
         return buf_add_c(b, "NaN");
     if (isinf(v))
         return buf_add_c(b, v > 0 ? "+Inf" : "-Inf");
-    for (int precision = 15; precision <= 17; precision++) {
+    /* Below the normal range fewer digits may do; everywhere else %g drops those that 15 give too many. */
+    for (int precision = fabs(v) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*g", precision, v);
         double back = strtod(text, NULL);
         if (memcmp(&back, &v, sizeof v) == 0)

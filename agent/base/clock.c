@@ -37,11 +37,15 @@ int64_t clock_cpu_ns(void)
 
 void clock_format_rfc3339(int64_t wall_ms, char out[32])
 {
-    int64_t ms = ((wall_ms % 1000) + 1000) % 1000;
-    time_t s = (time_t)((wall_ms - ms) / 1000);
+    int ms = (int)(wall_ms % 1000);
+    time_t s = (time_t)(wall_ms / 1000);
     struct tm tm;
-    char date[24];
+    char date[26];
+    if (ms < 0) {
+        ms += 1000;
+        s--;
+    }
     if (!gmtime_r(&s, &tm) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         date[0] = '\0';
-    snprintf(out, 32, "%s.%03dZ", date, (int)ms);
+    snprintf(out, 32, "%s.%03dZ", date, ms);
 }

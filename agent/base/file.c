@@ -110,8 +110,8 @@ bool file_make_dirs(const char *path, struct err *err)
 {
     bool ok = true;
     char *copy = xstrdup(path);
-    for (char *p = copy + 1; ok && *p; p++) {
-        if (*p != '/')
+    for (char *p = copy; ok && *p; p++) {
+        if (*p != '/' || p == copy)
             continue;
         *p = '\0';
         ok = make_dir(copy, err);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
-#define MESSAGE_MAX 3072
+#define MESSAGE_MAX LINE_MAX_BYTES
 #define THROTTLE_SLOTS 512
 #define THROTTLE_MS 60000
 
@@ -58,33 +58,51 @@ bool log_enabled(enum log_level level)
     return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);
 }
 
-/* Cuts at a character's start, so that a cut line is still UTF-8. */
+/* How much of the text to keep so that a cut at n does not leave the beginning of a character. */
 static size_t cut_utf8(const char *text, size_t n)
 {
-    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-        n--;
-    return n;
+    size_t lead = n;
+    while (lead > 0 && n - lead < 3 && ((unsigned char)text[lead - 1] & 0xc0) == 0x80)
+        lead--;
+    bool begins = lead > 0 && (unsigned char)text[lead - 1] >= 0xc0;
+    return begins && str_utf8_step(str_make(text + lead - 1, n - lead + 1)) == 0 ? lead - 1 : n;
 }
 
-static void write_line(enum log_level level, const char *component, struct str message)
+/* How much of the inside of a JSON string fits into `room` bytes, no escape and no character cut. */
+static size_t cut_json(struct str s, size_t room)
+{
+    size_t n = 0;
+    if (s.n <= room)
+        return s.n;
+    for (;;) {
+        size_t unit = s.p[n] != '\\' ? str_utf8_step(str_skip(s, n)) : s.p[n + 1] == 'u' ? 6 : 2;
+        if (n + unit > room)
+            return n;
+        n += unit;
+    }
+}
+
+static void write_line(enum log_level level, const char *component, struct str message, const char *note)
 {
     char ts[32];
-    struct buf b;
-    buf_init(&b, LINE_MAX_BYTES * 8);
+    struct buf b, text;
+    bool json = atomic_load(&as_json);
+    const char *tail = json ? "\"}\n" : "\"\n";
+    buf_init(&b, LINE_MAX_BYTES);
+    buf_init(&text, MESSAGE_MAX * 6 + 2);
     clock_format_rfc3339(clock_wall_ms(), ts);
-    if (atomic_load(&as_json)) {
-        buf_addf(&b, "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":", ts, LEVELS[level]);
-        buf_add_json(&b, str_of(component));
-        buf_add_c(&b, ",\"msg\":");
-        buf_add_json(&b, message);
-        buf_add_c(&b, "}\n");
-    } else {
-        buf_addf(&b, "ts=%s level=%s component=%s msg=", ts, LEVELS[level], component);
-        buf_add_json(&b, message);
-        buf_add_char(&b, '\n');
-    }
+    buf_addf(&b,
+             json ? "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":\"%s\",\"msg\":\""
+                  : "ts=%s level=%s component=%s msg=\"",
+             ts, LEVELS[level], component);
+    buf_add_json(&text, message);
+    struct str inside = str_make(text.p + 1, text.n - 2);
+    buf_add(&b, inside.p, cut_json(inside, LINE_MAX_BYTES - b.n - strlen(note) - strlen(tail)));
+    buf_add_c(&b, note);
+    buf_add_c(&b, tail);
     ssize_t ignored = write(STDERR_FILENO, b.p, b.n);
     (void)ignored; /* nobody is left to tell */
+    buf_free(&text);
     buf_free(&b);
 }
 
@@ -98,11 +116,7 @@ static void log_v(enum log_level level, const char *component, const char *note,
     size_t used = n < 0 ? 0 : (size_t)n;
     if (used >= sizeof text)
         used = cut_utf8(text, sizeof text - 1);
-    if (note[0] && used + strlen(note) < sizeof text) {
-        memcpy(text + used, note, strlen(note));
-        used += strlen(note);
-    }
-    write_line(level, component, str_make(text, used));
+    write_line(level, component, str_make(text, used), note);
 }
 
 void log_at(enum log_level level, const char *component, const char *fmt, ...)

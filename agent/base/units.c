@@ -18,6 +18,9 @@ static const struct duration_unit DURATIONS[] = {
     {"ms", 1},
 };
 #define DURATIONS_N (sizeof DURATIONS / sizeof DURATIONS[0])
+#define SECONDS 5 /* the place of "s" */
+/* Prometheus counts in nanoseconds, so about 292 years are the most; here it keeps sums with a clock in range. */
+#define DURATION_MAX_MS (INT64_MAX / 1000000)
 
 static bool is_digit(char c)
 {
@@ -71,16 +74,17 @@ bool units_parse_duration(struct str s, int64_t *ms, struct err *err)
     while (rest.n) {
         uint64_t count;
         size_t unit, n = digits(rest);
-        if (n == 0 || !units_parse_u64(str_make(rest.p, n), &count))
+        if (n == 0)
             return bad_duration(s, err);
+        if (!units_parse_u64(str_make(rest.p, n), &count))
+            count = UINT64_MAX;
         rest = str_skip(rest, n);
         size_t m = letters(rest);
         if (!find_duration_unit(str_make(rest.p, m), &unit) || unit < next)
             return bad_duration(s, err);
-        int64_t part;
-        if (count > INT64_MAX || __builtin_mul_overflow((int64_t)count, DURATIONS[unit].ms, &part) ||
-            __builtin_add_overflow(total, part, &total))
+        if (count > (uint64_t)((DURATION_MAX_MS - total) / DURATIONS[unit].ms))
             return err_set(err, "duration out of range");
+        total += (int64_t)count * DURATIONS[unit].ms;
         next = unit + 1;
         rest = str_skip(rest, m);
     }
@@ -88,29 +92,41 @@ bool units_parse_duration(struct str s, int64_t *ms, struct err *err)
     return true;
 }
 
+/* The number of digits and dots at the start of s; returns how many bytes it has, 0 when it is none. */
+static size_t take_decimal(struct str s, double *v)
+{
+    char text[48], *end;
+    size_t n = 0;
+    while (n < s.n && (is_digit(s.p[n]) || s.p[n] == '.'))
+        n++;
+    if (n == 0 || n >= sizeof text)
+        return 0;
+    memcpy(text, s.p, n);
+    text[n] = '\0';
+    *v = strtod(text, &end);
+    return end == text + n ? n : 0;
+}
+
 bool units_parse_duration_vm(struct str s, int64_t *ms, struct err *err)
 {
-    char text[64];
     double total = 0;
+    struct str rest = s;
     if (units_parse_duration(s, ms, NULL))
         return true;
-    if (s.n == 0 || s.n >= sizeof text)
+    if (s.n == 0)
         return bad_duration(s, err);
-    memcpy(text, s.p, s.n);
-    text[s.n] = '\0';
-    for (const char *p = text; *p;) {
-        char *end;
-        size_t unit = 5; /* bare numbers are seconds */
-        if (!is_digit(*p) && *p != '.')
-            return bad_duration(s, err);
-        double v = strtod(p, &end);
-        size_t m = letters(str_of(end));
-        if (end == p || (m && !find_duration_unit(str_make(end, m), &unit)) || (!m && *end))
+    while (rest.n) {
+        double v;
+        size_t unit = SECONDS;
+        size_t n = take_decimal(rest, &v);
+        rest = str_skip(rest, n);
+        size_t m = letters(rest);
+        if (n == 0 || (m ? !find_duration_unit(str_make(rest.p, m), &unit) : rest.n != 0))
             return bad_duration(s, err);
         total += v * (double)DURATIONS[unit].ms;
-        p = end + m;
+        rest = str_skip(rest, m);
     }
-    if (!(total >= 0 && total < 9e18))
+    if (!(total < (double)DURATION_MAX_MS))
         return err_set(err, "duration out of range");
     *ms = (int64_t)(total + 0.5);
     return true;
@@ -126,6 +142,7 @@ static const struct size_unit SIZES[] = {
     {"GB", 30}, {"GiB", 30}, {"G", 30},   {"TB", 40}, {"TiB", 40}, {"T", 40},   {"PB", 50},
     {"PiB", 50}, {"P", 50},  {"EB", 60},  {"EiB", 60},
 };
+#define BYTES_LIMIT 18446744073709551616.0 /* 2^64 */
 #define SIZES_N (sizeof SIZES / sizeof SIZES[0])
 
 static bool find_size_unit(struct str name, unsigned *shift)
@@ -141,16 +158,14 @@ static bool find_size_unit(struct str name, unsigned *shift)
 
 bool units_parse_size(struct str s, uint64_t *bytes, struct err *err)
 {
-    char text[48];
     unsigned shift;
-    size_t n = 0;
+    double v;
     if (str_eq_c(s, "0")) {
         *bytes = 0;
         return true;
     }
-    while (n < s.n && (is_digit(s.p[n]) || s.p[n] == '.'))
-        n++;
-    if (n == 0 || n >= sizeof text)
+    size_t n = take_decimal(s, &v);
+    if (n == 0)
         return err_set(err, "units: invalid %.*s", STR_ARG(s));
     struct str unit = str_skip(s, n);
     if (!find_size_unit(unit, &shift))
@@ -162,17 +177,36 @@ bool units_parse_size(struct str s, uint64_t *bytes, struct err *err)
         *bytes = whole << shift;
         return true;
     }
-    memcpy(text, s.p, n);
-    text[n] = '\0';
-    char *end;
-    double v = strtod(text, &end) * (double)(1ull << shift);
-    if (*end || !(v >= 0 && v < 1.8e19))
-        return err_set(err, "units: invalid %.*s", STR_ARG(s));
+    v *= (double)(1ull << shift);
+    if (!(v < BYTES_LIMIT))
+        return err_set(err, "units: %.*s is out of range", STR_ARG(s));
     *bytes = (uint64_t)v;
     return true;
 }
 
-/* Like Prometheus: years, weeks and days only when they divide the whole, so 90m stays 1h30m and 8d stays 8d. */
+bool units_parse_size_vm(struct str s, uint64_t *bytes)
+{
+    static const char prefixes[] = "kmgt";
+    double v;
+    size_t n = take_decimal(s, &v);
+    struct str unit = str_skip(s, n);
+    if (n == 0)
+        return false;
+    if (unit.n) {
+        const char *prefix = strchr(prefixes, unit.p[0] | 0x20);
+        bool binary = unit.n == 3 && (unit.p[1] | 0x20) == 'i';
+        if (!prefix || (unit.n != 2 && !binary) || (unit.p[unit.n - 1] | 0x20) != 'b')
+            return false;
+        for (const char *p = prefixes; p <= prefix; p++)
+            v *= binary ? 1024 : 1000;
+    }
+    if (!(v < BYTES_LIMIT))
+        return false;
+    *bytes = (uint64_t)v;
+    return true;
+}
+
+/* Like Prometheus: years and weeks only when they divide the whole, so 8d stays 8d, and 25h is 1d1h. */
 void units_format_duration(int64_t ms, char out[48])
 {
     size_t n = 0;
@@ -181,7 +215,7 @@ void units_format_duration(int64_t ms, char out[48])
         return;
     }
     for (size_t i = 0; i < DURATIONS_N && ms > 0; i++) {
-        bool exact_only = i < 3;
+        bool exact_only = i < 2;
         int64_t count = ms / DURATIONS[i].ms;
         if (count == 0 || (exact_only && ms % DURATIONS[i].ms != 0))
             continue;

@@ -15,6 +15,8 @@ bool units_parse_duration(struct str s, int64_t *ms, struct err *err) MUSTCHECK;
 bool units_parse_duration_vm(struct str s, int64_t *ms, struct err *err) MUSTCHECK;
 /* "64MB", "1GiB", "512KB", "100B": a unit is needed except for 0. As in Prometheus, KB and KiB both are 1024. */
 bool units_parse_size(struct str s, uint64_t *bytes, struct err *err) MUSTCHECK;
+/* As vmagent's flags take sizes: a bare number is bytes, KB is 1000 and KiB is 1024, any case. */
+bool units_parse_size_vm(struct str s, uint64_t *bytes) MUSTCHECK;
 /* The shortest Prometheus form: 90000 -> "1m30s", 0 -> "0s". */
 void units_format_duration(int64_t ms, char out[48]);
 /* For humans: "12.3 MiB". */
