@@ -19,25 +19,49 @@ static void list_push(struct flag_list *list, char *owned)
     list->v[list->n++] = owned;
 }
 
-/* vmagent's arrays: a,b,"c,d" -> three values, quotes removed. */
+/* How many characters a quoted or bracketed part has that begins at p, 1 when it is not closed. */
+static size_t protected_part(const char *p)
+{
+    static const char opens[] = "\"'[{(", closes[] = "\"']})";
+    const char *which = strchr(opens, *p);
+    size_t n = 1;
+    if (!which)
+        return 1;
+    while (p[n] && p[n] != closes[which - opens])
+        n += p[n] == '\\' && p[n + 1] ? 2 : 1;
+    return p[n] ? n + 1 : 1;
+}
+
+/* Quotes around the whole item go, and the backslashes that they made needed. */
+static char *unquoted(struct str item)
+{
+    char *out = str_dup(item);
+    if (item.n < 2 || (item.p[0] != '"' && item.p[0] != '\'') || protected_part(out) != item.n)
+        return out;
+    size_t n = 0;
+    for (size_t i = 1; i + 1 < item.n; i++) {
+        if (item.p[i] == '\\' && (item.p[i + 1] == '\\' || item.p[i + 1] == item.p[0]))
+            i++;
+        out[n++] = item.p[i];
+    }
+    out[n] = '\0';
+    return out;
+}
+
+/* vmagent's arrays: commas part the values, except within quotes and brackets: a,"b,c",{d,e} are three. */
 static void list_push_csv(struct flag_list *list, const char *value)
 {
-    char *item = xmalloc(strlen(value) + 1);
-    size_t n = 0;
-    bool quoted = false;
-    for (const char *p = value;; p++) {
-        if (*p == '"') {
-            quoted = !quoted;
-        } else if (*p == '\0' || (*p == ',' && !quoted)) {
-            list_push(list, str_dup(str_make(item, n)));
-            n = 0;
-        } else {
-            item[n++] = *p;
+    const char *start = value;
+    for (const char *p = value;;) {
+        if (*p != '\0' && *p != ',') {
+            p += protected_part(p);
+            continue;
         }
+        list_push(list, unquoted(str_make(start, (size_t)(p - start))));
         if (*p == '\0')
-            break;
+            return;
+        start = ++p;
     }
-    free(item);
 }
 
 static bool parse_size(struct str s, uint64_t *out, struct err *err)
@@ -180,6 +204,8 @@ static bool stands_in_argv(const struct flag *flag, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         const char *value;
+        if (strcmp(argv[i], "--") == 0)
+            return false;
         if (looks_like_flag(argv[i]) && str_eq_c(split_flag(argv[i], &value), flag->name))
             return true;
     }

@@ -13,7 +13,7 @@ enum flag_kind {
     FLAG_BOOL,     /* bool: --x, --x=true, --x=false */
     FLAG_STRING,   /* const char *: the last one wins */
     FLAG_LIST,     /* struct flag_list: repeatable */
-    FLAG_CSV,      /* struct flag_list: repeatable, each split at commas outside double quotes (vmagent's arrays) */
+    FLAG_CSV,      /* struct flag_list: repeatable, each split at commas outside quotes and brackets (vmagent's) */
     FLAG_U64,      /* uint64_t */
     FLAG_DURATION, /* int64_t milliseconds; bare numbers are seconds */
     FLAG_SIZE      /* uint64_t bytes; bare numbers are bytes */

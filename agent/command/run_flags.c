@@ -107,30 +107,43 @@ static struct flag_command make_command(struct run_flags *f, struct flag *table)
     };
 }
 
-/* Whether a boolean flag is on, before the real parse: -envflag.enable decides if the environment is read first. */
-static bool asks_for_env(int argc, char **argv)
+/* The value of a flag before the real parse, NULL when it is not given: -envflag.* decide if the environment is read
+   first. */
+static const char *peek_flag(int argc, char **argv, const char *flag, const char *bare)
 {
-    for (int i = 1; i < argc; i++) {
-        const char *name = argv[i];
-        while (*name == '-')
-            name++;
-        if (strcmp(name, "envflag.enable") == 0 || strcmp(name, "envflag.enable=true") == 0)
-            return true;
+    size_t n = strlen(flag);
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *name = argv[i] + strspn(argv[i], "-");
+        if (name == argv[i] || strncmp(name, flag, n) != 0)
+            continue;
+        if (name[n] == '=')
+            return name + n + 1;
+        if (name[n] == '\0')
+            return bare ? bare : argv[i + 1];
     }
-    return false;
+    return NULL;
 }
 
-static const char *env_prefix(int argc, char **argv)
+static enum flag_outcome read_env(const struct flag_command *command, int argc, char **argv)
 {
-    static const char flag[] = "envflag.prefix=";
-    for (int i = 1; i < argc; i++) {
-        const char *name = argv[i];
-        while (*name == '-')
-            name++;
-        if (strncmp(name, flag, sizeof flag - 1) == 0)
-            return name + sizeof flag - 1;
+    const char *wanted = peek_flag(argc, argv, "envflag.enable", "true");
+    const char *prefix = peek_flag(argc, argv, "envflag.prefix", NULL);
+    bool on = false;
+    if (!wanted || !units_parse_bool(str_of(wanted), &on) || !on)
+        return FLAGS_OK;
+    return flags_from_env(command, argc, argv, prefix ? prefix : "");
+}
+
+static bool labels_are_pairs(const struct run_flags *f)
+{
+    for (size_t i = 0; i < f->vm_label.n; i++) {
+        const char *pair = f->vm_label.v[i];
+        if (pair[0] == '=' || !strchr(pair, '=')) {
+            fprintf(stderr, "--remoteWrite.label: \"%s\" is not NAME=VALUE\n", pair);
+            return false;
+        }
     }
-    return "";
+    return true;
 }
 
 enum flag_outcome run_flags_parse(struct run_flags *f, int argc, char **argv)
@@ -139,15 +152,15 @@ enum flag_outcome run_flags_parse(struct run_flags *f, int argc, char **argv)
     int positional = 0;
     set_defaults(f);
     struct flag_command command = make_command(f, table);
-    enum flag_outcome outcome = FLAGS_OK;
-    if (asks_for_env(argc, argv))
-        outcome = flags_from_env(&command, argc, argv, env_prefix(argc, argv));
+    enum flag_outcome outcome = read_env(&command, argc, argv);
     if (outcome == FLAGS_OK)
         outcome = flags_parse(&command, argc, argv, &positional);
     if (outcome == FLAGS_OK && positional > 0) {
         fprintf(stderr, "run takes no arguments besides flags, got \"%s\"\n", argv[1]);
         outcome = FLAGS_USAGE;
     }
+    if (outcome == FLAGS_OK && !labels_are_pairs(f))
+        outcome = FLAGS_USAGE;
     return outcome;
 }
 
@@ -232,7 +245,7 @@ static void add_max_bytes(struct buf *b, const struct run_flags *f, size_t i)
 {
     const char *value = value_for(&f->vm_max_disk_usage, i);
     uint64_t bytes;
-    if (units_parse_u64(str_of(value), &bytes))
+    if (units_parse_size_vm(str_of(value), &bytes))
         buf_addf(b, "  max_bytes: %llu%s\n", (unsigned long long)bytes, bytes ? "B" : "");
     else
         add_field(b, "max_bytes", value);
