@@ -58,7 +58,7 @@ def unit(variant):
         )
         output = result.stdout + result.stderr
         good = len(re.findall(r"^\[       OK \]", output, re.M))
-        bad = len(set(re.findall(r"^\[  FAILED  \] (\w+)", output, re.M)))
+        bad = len(set(re.findall(r"^\[  FAILED  \] ([a-z]\w*)", output, re.M)))
         if result.returncode != 0 and bad == 0:
             bad = 1
         count(good, bad)
