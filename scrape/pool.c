@@ -6,6 +6,8 @@
 
 #include "base/alloc.h"
 
+#define GROUPS_LOG2 5
+
 /* ---- when ---- */
 
 /* The first tick at or after wall_ms. */
@@ -26,8 +28,9 @@ static void plan(struct schedule *s, int64_t next_wall_ms, int64_t wall_ms, int6
 void schedule_start(struct schedule *s, int64_t interval_ms, uint64_t phase, int64_t wall_ms, int64_t mono_ms)
 {
     s->interval_ms = interval_ms;
-    /* The upper half of phase * interval: phase as a fraction of 2^64. */
-    s->offset_ms = (int64_t)(((unsigned __int128)phase * (uint64_t)interval_ms) >> 64);
+    /* In groups rather than one by one: a scrape right behind another finds the caches warm and the thread awake, which
+       halves its cost; a group is still a small part of the targets. */
+    s->offset_ms = interval_ms * (int64_t)(phase >> (64 - GROUPS_LOG2)) >> GROUPS_LOG2;
     plan(s, next_on_grid(s, wall_ms), wall_ms, mono_ms);
 }
 

@@ -8,7 +8,7 @@
 /* ---- when ---- */
 
 /* Ticks lie on wall-clock times t with t mod interval = offset, the offset from the target's phase: the
-   same after a restart, and spread evenly over targets. They are waited for on the monotonic clock. */
+   same after a restart, and spread over 32 groups an interval. They are waited for on the monotonic clock. */
 struct schedule {
     int64_t interval_ms;
     int64_t offset_ms;

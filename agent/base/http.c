@@ -10,7 +10,7 @@
 #include "http_private.h"
 
 #define CONNECTIONS_MIN 8
-#define CONNECTIONS_PER_MULTI 128
+#define CONNECTIONS_PER_MULTI 16
 #define MULTIS_MAX 64
 /* Each multi handle keeps its own parsed CA bundle, 824 kB: targets that need it share few handles. */
 #define MULTIS_WITH_BUNDLE 2

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 
+#include <endian.h>
 #include <stdint.h>
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
@@ -34,9 +35,9 @@ static inline uint8_t *wire_put_double(uint8_t *p, double v)
 {
     uint64_t bits;
     memcpy(&bits, &v, 8);
-    for (int i = 0; i < 8; i++)
-        *p++ = (uint8_t)(bits >> (8 * i));
-    return p;
+    bits = htole64(bits);
+    memcpy(p, &bits, 8);
+    return p + 8;
 }
 
 /* A cursor over untrusted bytes. `bad` is set by the first malformed item and stays. */
@@ -45,7 +46,8 @@ struct wire_reader {
     bool bad;
 };
 
-static inline uint64_t wire_get_varint(struct wire_reader *r)
+/* The rest of a varint whose first byte says that more follow. */
+static inline uint64_t wire_get_long_varint(struct wire_reader *r)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64 && r->p < r->end; shift += 7) {
@@ -58,17 +60,23 @@ static inline uint64_t wire_get_varint(struct wire_reader *r)
     return 0;
 }
 
+static inline uint64_t wire_get_varint(struct wire_reader *r)
+{
+    if (__builtin_expect(r->p < r->end && *r->p < 0x80, 1))
+        return *r->p++;
+    return wire_get_long_varint(r);
+}
+
 static inline uint64_t wire_get_fixed64(struct wire_reader *r)
 {
-    uint64_t v = 0;
+    uint64_t v;
     if (r->end - r->p < 8) {
         r->bad = true;
         return 0;
     }
-    for (int i = 0; i < 8; i++)
-        v |= (uint64_t)r->p[i] << (8 * i);
+    memcpy(&v, r->p, 8);
     r->p += 8;
-    return v;
+    return le64toh(v);
 }
 
 /* A length-delimited field's bytes; empty and bad when they pass the end. */

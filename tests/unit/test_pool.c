@@ -16,7 +16,8 @@ static void ticks_lie_on_the_grid_of_the_phase(void **state)
         uint64_t phase;
     } cases[] = {
         {10000, 1000000, 1000000, 0}, {10000, 1000001, 1010000, 0},    {10000, 1000000, 1005000, HALF},
-        {10000, 1005001, 1015000, HALF}, {10000, 1000000, 1009999, UINT64_MAX}, {1, 7, 7, HALF},
+        {10000, 1005001, 1015000, HALF}, {10000, 1000000, 1009687, UINT64_MAX}, {1, 7, 7, HALF},
+        {32000, 64000, 65000, 0x0fffffffffffffffull}, /* 32 groups in an interval */
     };
     for (size_t i = 0; i < ROWS(cases); i++) {
         struct schedule s;
