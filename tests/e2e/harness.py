@@ -276,6 +276,13 @@ def can_connect(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
+def write_atomically(path, text):
+    """As a careful program replaces a file that somebody watches."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.rename(path)
+
+
 def read_ndjson(path):
     """Samples as (labels dict, ms, value), whole lines only."""
     path = pathlib.Path(path)

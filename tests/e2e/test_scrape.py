@@ -13,7 +13,18 @@ import typing
 import pytest
 
 import harness
-from harness import Agent, Sink, Target, http_get, make_certificates, named, parse_series, scrape_config, wait_for
+from harness import (
+    Agent,
+    Sink,
+    Target,
+    http_get,
+    make_certificates,
+    named,
+    parse_series,
+    scrape_config,
+    wait_for,
+    write_atomically,
+)
 
 pytestmark = pytest.mark.sanitized
 
@@ -518,12 +529,6 @@ def test_books_balance(world):
 
 def file_sd(*groups):
     return json.dumps([{"targets": targets, "labels": labels} for targets, labels in groups])
-
-
-def write_atomically(path, text):
-    new = path.with_name(path.name + ".new")
-    new.write_text(text)
-    new.rename(path)
 
 
 def test_targets_of_file_sd_come_and_go(run, tmp_path):
