@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* load: the other end of the benchmark: one cheap server that answers every GET with a page of series and swallows every
-   POST. Bodies are made once, plain and gzipped, in a few variants that are served in turn, so that values change.
-   It listens on all addresses: with targets spread over 127.0.0.0/8 each has its own connection to it.
+/* load: both ends of the benchmark: one cheap server that answers every GET with a page of series and counts the
+   samples of every remote-write POST. Pages are made once, plain and gzipped, in a few variants that each connection
+   is served in turn, so that values change. It listens on all addresses: targets spread over 127.0.0.0/8 have
+   connections of their own to it. Run it twice, as targets and as receiver, so that neither waits for the other.
+
+   Counting walks the message without building anything: a row of the benchmark says nothing when part of the samples
+   never arrived, and bytes alone cannot tell.
 
    usage: load PORT SERIES      GET /stats tells what it has seen, as JSON */
 #include "base/alloc.h"
@@ -12,7 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <signal.h>
+#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -20,12 +24,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #define VARIANTS 8
 #define SERIES_PER_FAMILY 20
 #define READ_BYTES (256 * 1024)
 #define HEAD_MAX 8192
 #define EVENTS 256
+#define BODY_MAX (64u << 20)
+#define STALE_BITS 0x7ff0000000000002u
+
+enum encoding { ENCODING_SNAPPY, ENCODING_ZSTD };
 
 struct page {
     struct buf plain, gzip; /* whole responses, head included */
@@ -35,7 +44,10 @@ struct connection {
     int fd;
     char head[HEAD_MAX];
     size_t head_n;
-    uint64_t body_left; /* of a POST */
+    struct buf body;    /* of a POST, as it came */
+    uint64_t body_left; /* of it */
+    enum encoding encoding;
+    bool rw2;
     const char *out;
     size_t out_n;
     unsigned served;
@@ -44,8 +56,9 @@ struct connection {
 struct server {
     int epoll, listener;
     struct page pages[VARIANTS];
-    uint64_t gets, posts, post_bytes;
-    char stats[512];
+    struct buf raw; /* the last body, decompressed */
+    uint64_t connections, gets, posts, post_bytes, bad_posts, samples, stale;
+    char answer[512];
 };
 
 /* ---- pages ---- */
@@ -58,8 +71,8 @@ static void add_family(struct buf *b, unsigned family, unsigned from, unsigned t
     buf_addf(b, "# TYPE app_requests_%03u_duration_seconds gauge\n", family);
     for (unsigned i = from; i < to; i++) {
         uint64_t value = (uint64_t)(i + 1) * 7919 + (i % 3 ? variant * 131 : 0);
-        buf_addf(b, "app_requests_%03u_duration_seconds{route=\"/api/v1/items/%02u\",method=\"%s\",status=\"200\",le=\"%s\"} ",
-                 family, i % 50, METHODS[i % 4], BOUNDS[i % 5]);
+        buf_addf(b, "app_requests_%03u_duration_seconds{route=\"/api/v1/items/%02u\",", family, i % 50);
+        buf_addf(b, "method=\"%s\",status=\"200\",le=\"%s\"} ", METHODS[i % 4], BOUNDS[i % 5]);
         if (i % 4 == 0)
             buf_addf(b, "%.6f\n", (double)value / 1000);
         else
@@ -77,8 +90,8 @@ static void make_text(struct buf *b, unsigned series, unsigned variant)
 
 static void add_head(struct buf *b, size_t n, const char *encoding)
 {
-    buf_addf(b, "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n%sContent-Length: %zu\r\n\r\n",
-             encoding, n);
+    buf_add_c(b, "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+    buf_addf(b, "%sContent-Length: %zu\r\n\r\n", encoding, n);
 }
 
 static void gzip_text(const struct buf *text, struct buf *out)
@@ -114,6 +127,97 @@ static void make_pages(struct server *s, unsigned series)
     }
 }
 
+/* ---- counting what arrives ---- */
+
+struct cursor {
+    const uint8_t *p, *end;
+    bool bad;
+};
+
+static uint64_t read_varint(struct cursor *c)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; c->p < c->end && shift < 64; shift += 7) {
+        uint8_t byte = *c->p++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+    c->bad = true;
+    return 0;
+}
+
+/* The next field: its number, and what is in it when it is a message or a fixed64. 0 at the end or when broken. */
+static uint64_t read_field(struct cursor *c, struct cursor *inner)
+{
+    static const uint64_t FIXED[] = {[1] = 8, [5] = 4};
+    if (c->p >= c->end)
+        return 0;
+    uint64_t tag = read_varint(c), type = tag & 7;
+    *inner = (struct cursor){0};
+    if (type == 0) {
+        read_varint(c);
+        return c->bad ? 0 : tag >> 3;
+    }
+    uint64_t n = type == 2 ? read_varint(c) : type == 1 || type == 5 ? FIXED[type] : UINT64_MAX;
+    if (c->bad || n > (uint64_t)(c->end - c->p)) {
+        c->bad = true;
+        return 0;
+    }
+    *inner = (struct cursor){c->p, c->p + n, false};
+    c->p += n;
+    return tag >> 3;
+}
+
+static void count_series(struct server *s, struct cursor series)
+{
+    struct cursor sample, value;
+    for (uint64_t field; (field = read_field(&series, &sample));) {
+        if (field != 2)
+            continue;
+        uint64_t bits = 0;
+        while ((field = read_field(&sample, &value))) {
+            if (field == 1 && value.end - value.p == 8)
+                memcpy(&bits, value.p, 8);
+        }
+        if (bits == STALE_BITS)
+            s->stale++;
+        else
+            s->samples++;
+    }
+}
+
+/* Samples are field 2 of a series in both versions; series are field 1 of version 1 and field 5 of version 2. */
+static bool count_request(struct server *s, struct str body, bool rw2)
+{
+    struct cursor c = {(const uint8_t *)body.p, (const uint8_t *)body.p + body.n, false}, series;
+    for (uint64_t field; (field = read_field(&c, &series));) {
+        if (field == (rw2 ? 5 : 1))
+            count_series(s, series);
+    }
+    return !c.bad;
+}
+
+static bool decompress(struct buf *out, struct str in, enum encoding encoding)
+{
+    size_t n = 0;
+    buf_clear(out);
+    if (encoding == ENCODING_SNAPPY) {
+        if (snappy_uncompressed_length(in.p, in.n, &n) != SNAPPY_OK || !buf_reserve(out, n + 1))
+            return false;
+        out->n = n;
+        return snappy_uncompress(in.p, in.n, out->p, &out->n) == SNAPPY_OK;
+    }
+    unsigned long long size = ZSTD_getFrameContentSize(in.p, in.n);
+    if (size > BODY_MAX)
+        size = BODY_MAX - 1; /* not known, or broken: then decompressing fails */
+    if (!buf_reserve(out, (size_t)size + 1))
+        return false;
+    n = ZSTD_decompress(out->p, (size_t)size, in.p, in.n);
+    out->n = ZSTD_isError(n) ? 0 : n;
+    return !ZSTD_isError(n);
+}
+
 /* ---- connections ---- */
 
 static void watch(struct server *s, struct connection *c, int op, uint32_t events)
@@ -125,6 +229,7 @@ static void watch(struct server *s, struct connection *c, int op, uint32_t event
 static void drop(struct connection *c)
 {
     close(c->fd);
+    buf_free(&c->body);
     free(c);
 }
 
@@ -134,6 +239,8 @@ static void accept_all(struct server *s)
         int one = 1;
         struct connection *c = xcalloc(1, sizeof *c);
         c->fd = fd;
+        buf_init(&c->body, BODY_MAX);
+        s->connections++;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         watch(s, c, EPOLL_CTL_ADD, EPOLLIN);
     }
@@ -147,15 +254,24 @@ static struct str header(struct str head, const char *name)
     return str_trim(str_make(rest.p, at < head.n ? str_find_char(rest, '\r') : 0));
 }
 
+static void answer_stats(struct server *s, struct connection *c)
+{
+    char body[384];
+    int n = snprintf(body, sizeof body,
+                     "{\"connections\":%llu,\"gets\":%llu,\"posts\":%llu,\"post_bytes\":%llu,\"bad_posts\":%llu,"
+                     "\"samples\":%llu,\"stale\":%llu}\n",
+                     (unsigned long long)s->connections, (unsigned long long)s->gets, (unsigned long long)s->posts,
+                     (unsigned long long)s->post_bytes, (unsigned long long)s->bad_posts,
+                     (unsigned long long)s->samples, (unsigned long long)s->stale);
+    int m = snprintf(s->answer, sizeof s->answer, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, body);
+    c->out = s->answer;
+    c->out_n = (size_t)m;
+}
+
 static void answer_get(struct server *s, struct connection *c, struct str head)
 {
     if (str_starts(head, STR("get /stats"))) {
-        char body[256];
-        int n = snprintf(body, sizeof body, "{\"gets\":%llu,\"posts\":%llu,\"post_bytes\":%llu}\n",
-                         (unsigned long long)s->gets, (unsigned long long)s->posts, (unsigned long long)s->post_bytes);
-        int m = snprintf(s->stats, sizeof s->stats, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, body);
-        c->out = s->stats;
-        c->out_n = (size_t)m;
+        answer_stats(s, c);
         return;
     }
     struct str accepted = header(head, "\r\naccept-encoding:");
@@ -166,34 +282,53 @@ static void answer_get(struct server *s, struct connection *c, struct str head)
     c->out_n = b->n;
 }
 
-static void answer_post(struct connection *c)
+/* A whole body is there. Senders of version 2 fall back to version 1 when nobody confirms what was written. */
+static void answer_post(struct server *s, struct connection *c)
 {
     static const char DONE[] = "HTTP/1.1 204 No Content\r\n\r\n";
-    c->out = DONE;
-    c->out_n = sizeof DONE - 1;
+    static const char DONE_RW2[] = "HTTP/1.1 204 No Content\r\nX-Prometheus-Remote-Write-Samples-Written: 1\r\n"
+                                   "X-Prometheus-Remote-Write-Histograms-Written: 0\r\n"
+                                   "X-Prometheus-Remote-Write-Exemplars-Written: 0\r\n\r\n";
+    static const char BAD[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    bool good = decompress(&s->raw, buf_str(&c->body), c->encoding) && count_request(s, buf_str(&s->raw), c->rw2);
+    s->posts++;
+    s->post_bytes += c->body.n;
+    s->bad_posts += !good;
+    c->out = !good ? BAD : c->rw2 ? DONE_RW2 : DONE;
+    c->out_n = !good ? sizeof BAD - 1 : c->rw2 ? sizeof DONE_RW2 - 1 : sizeof DONE - 1;
 }
 
-/* A whole request head is there: `extra` bytes behind it belong to the body. */
-static void take_request(struct server *s, struct connection *c, size_t head_n)
+static bool take_body(struct server *s, struct connection *c, const char *p, uint64_t n)
+{
+    n = n < c->body_left ? n : c->body_left;
+    if (!buf_add(&c->body, p, (size_t)n))
+        return false;
+    c->body_left -= n;
+    if (c->body_left == 0)
+        answer_post(s, c);
+    return true;
+}
+
+/* A whole request head is there; what came behind it belongs to the body. False when it makes no sense. */
+static bool take_request(struct server *s, struct connection *c, size_t head_n)
 {
     size_t extra = c->head_n - head_n;
-    uint64_t length = 0;
     for (size_t i = 0; i < head_n; i++) {
         if (c->head[i] >= 'A' && c->head[i] <= 'Z')
             c->head[i] |= 0x20;
     }
-    struct str head = str_make(c->head, head_n);
+    struct str head = str_make(c->head, head_n), type = header(head, "\r\ncontent-type:");
     c->head_n = 0;
     if (str_starts(head, STR("get "))) {
         answer_get(s, c, head);
-        return;
+        return true;
     }
-    (void)!units_parse_u64(header(head, "\r\ncontent-length:"), &length);
-    s->posts++;
-    s->post_bytes += length;
-    c->body_left = length > extra ? length - extra : 0;
-    if (c->body_left == 0)
-        answer_post(c);
+    if (!units_parse_u64(header(head, "\r\ncontent-length:"), &c->body_left) || c->body_left == 0)
+        return false;
+    c->encoding = str_eq(header(head, "\r\ncontent-encoding:"), STR("zstd")) ? ENCODING_ZSTD : ENCODING_SNAPPY;
+    c->rw2 = str_find(type, STR("io.prometheus.write.v2")) < type.n;
+    buf_clear(&c->body);
+    return take_body(s, c, c->head + head_n, extra);
 }
 
 /* False when the connection is over. */
@@ -221,16 +356,13 @@ static bool take_bytes(struct server *s, struct connection *c)
     if (n <= 0)
         return n < 0 && errno == EAGAIN;
     if (c->body_left) {
-        c->body_left -= (uint64_t)n < c->body_left ? (uint64_t)n : c->body_left;
-        if (c->body_left == 0)
-            answer_post(c);
+        if (!take_body(s, c, chunk, (uint64_t)n))
+            return false;
     } else {
         memcpy(c->head + c->head_n, chunk, (size_t)n);
         c->head_n += (size_t)n;
         size_t end = str_find(str_make(c->head, c->head_n), STR("\r\n\r\n"));
-        if (end < c->head_n)
-            take_request(s, c, end + 4);
-        else if (c->head_n == HEAD_MAX)
+        if (end < c->head_n ? !take_request(s, c, end + 4) : c->head_n == HEAD_MAX)
             return false;
     }
     return c->out_n == 0 || send_out(s, c);
@@ -281,6 +413,7 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     make_pages(&s, (unsigned)series);
+    buf_init(&s.raw, BODY_MAX);
     if (!start_listening(&s, (uint16_t)port)) {
         fprintf(stderr, "load: port %llu: %s\n", (unsigned long long)port, strerror(errno));
         return 1;
