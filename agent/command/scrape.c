@@ -89,12 +89,13 @@ static int scrape_one(const struct scrape_flags *f, const char *what, struct pro
 static int scrape_argument(const struct scrape_flags *f, char *what)
 {
     struct http_options options = {.follow_redirects = true, .tls_insecure_skip_verify = f->insecure};
+    char bearer[] = "Bearer";
     const char **headers = xcalloc(f->headers.n + 1, sizeof *headers);
     for (size_t i = 0; i < f->headers.n; i++)
         headers[i] = f->headers.v[i];
     if (f->bearer_token_file) {
         options.has_authorization = true;
-        options.authorization_type = (char[]){"Bearer"};
+        options.authorization_type = bearer;
         options.credentials.file = (char *)f->bearer_token_file;
     }
     struct probe_request request = {
@@ -191,7 +192,7 @@ static int scrape_sets(const struct scrape_flags *f, const struct config_job *jo
     buf_init(&errors, ERRORS_MAX);
     size_t n = discovery_once(job, &arena, &sets, &errors);
     int code = errors.n ? EXIT_FAILED : EXIT_GOOD;
-    fwrite(errors.p, 1, errors.n, stderr);
+    fputs(buf_c(&errors), stderr);
     for (size_t i = 0; i < n; i++)
         code = worse(code, scrape_set(f, job, &sets[i], &seen));
     if (n == 0) {
@@ -216,7 +217,7 @@ static int scrape_job(const struct scrape_flags *f)
             code = scrape_sets(f, job);
         config_unref(c);
     }
-    fwrite(errors.p, 1, errors.n, stderr);
+    fputs(buf_c(&errors), stderr);
     buf_free(&errors);
     return code;
 }
