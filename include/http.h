@@ -57,7 +57,7 @@ struct http_client;
 
 struct http_client_limits {
     size_t connections; /* idle connections to keep: the number of targets, at least 8 */
-    size_t multis;      /* multi handles to spread targets over; 0 = 1 per 128 connections, at most 64 */
+    size_t multis;      /* multi handles to spread targets over; 0 = 1 for every 16 connections, at most 64 */
 };
 
 struct http_client *http_client_new(struct loop *loop, struct http_client_limits limits);

@@ -116,7 +116,7 @@ static void done_callback_may_start_the_next(void **state)
 {
     (void)state;
     chain_left = 200;
-    http_client_resize(client, (struct http_client_limits){.connections = 1000});
+    http_client_resize(client, (struct http_client_limits){.connections = 1000, .multis = 8});
     struct err err = {0};
     char url[64];
     snprintf(url, sizeof url, "%s", at(&server, "/"));
