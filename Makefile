@@ -48,11 +48,12 @@ LIB_OBJS := $(SRCS:%.c=$(B)/obj/%.o) $(CXX_SRCS:%.cc=$(B)/obj/%.cc.o) $(GEN:%=%.
 LIB := $(B)/libobsagent.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst tests/bench/%.c,build/release/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
-.PHONY: all binary deps run test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries peers objects
+.PHONY: all binary deps run test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries peers objects
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -143,6 +144,16 @@ build/fuzz/bin/%: tests/fuzz/%.c build/fuzz/libobsagent.a
 
 fuzz-binaries: $(FUZZ)
 
+# The same targets without the fuzzer: they replay the corpus, in any variant.
+$(B)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIB)
+	@mkdir -p $(@D)
+	@echo "REPLAY $(VARIANT) $<"
+	$(V)$(CC) $(CPPFLAGS) -I. $(CFLAGS) -MMD -MP -c -o $@.o $<
+	$(V)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@.main.o tests/fuzz/replay.c
+	$(V)$(CXX) $(SAN) -o $@ $@.o $@.main.o $(LIB) $(PKG_LIBS)
+
+replay-binaries: $(REPLAY)
+
 fuzz: build/.deps-build build/.deps-test
 	@tests/fuzz.sh $(FUZZ_SECONDS)
 
@@ -172,4 +183,4 @@ format: build/.deps-test
 clean:
 	rm -rf build
 
--include $(LIB_OBJS:.o=.d) $(B)/obj/agent/main.d $(UNIT:=.d)
+-include $(LIB_OBJS:.o=.d) $(B)/obj/agent/main.d $(UNIT:=.d) $(REPLAY:=.d)

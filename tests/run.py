@@ -4,7 +4,8 @@
 usage: tests/run.py all|unit|e2e|tsan|soak
 
 `all` is what `make test` means: tidy; unit tests as built for release and with ASan+UBSan; everything compiled by clang
-with -Werror; end-to-end tests against the release binary, then a chosen part (marked `sanitized`) against the ASan one.
+with -Werror; the inputs of the fuzzers again, with ASan+UBSan; end-to-end tests against the release binary, then a
+chosen part (marked `sanitized`) against the ASan one.
 """
 
 import os
@@ -68,11 +69,28 @@ def unit(variant):
             print(output[-6000:], flush=True)
 
 
+def replay(variant):
+    """Every input of the fuzzers' corpora, and every one that once broke something, through its target again."""
+    if not build(variant, "replay-binaries"):
+        return
+    for source in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c")):
+        name = source.stem.removeprefix("fuzz_")
+        binary = ROOT / "build" / variant / "replay" / name
+        result = subprocess.run([str(binary), f"tests/fuzz/corpus/{name}", f"tests/fuzz/regression/{name}"], cwd=ROOT,
+                                env={**os.environ, **SAN_ENV}, capture_output=True, text=True, errors="replace")
+        inputs = int((re.search(r"^(\d+) inputs$", result.stdout, re.M) or [0, 0])[1])
+        count(inputs, result.returncode != 0)
+        say(f"{variant}/replay {name}: {inputs} inputs{'' if result.returncode == 0 else ', failed'}")
+        if result.returncode != 0:
+            print(result.stderr[-6000:], flush=True)
+
+
 def pytest(binary, *arguments):
     say(f"end-to-end tests of {binary}: {' '.join(arguments)}")
     env = {**os.environ, **SAN_ENV, "OBSAGENT": str(ROOT / binary), "PYTHONDONTWRITEBYTECODE": "1"}
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "--durations=5", *arguments]
-    result = subprocess.run(command + ["tests/e2e"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, errors="replace")
+    result = subprocess.run(command + ["tests/e2e"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
+                            errors="replace")
     print(result.stdout[-12000:], flush=True)
     summary = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
     good = int((re.search(r"(\d+) passed", summary) or [0, 0])[1])
@@ -103,6 +121,7 @@ def all_tests():
     unit("release")
     count(*((1, 0) if build("clang", "objects") else (0, 0)))
     unit("asan")
+    replay("asan")
     pytest("build/release/obsagent", "-m", "not soak")
     if build("asan", "binary"):
         pytest("build/asan/obsagent", "-m", "sanitized")
