@@ -63,9 +63,12 @@
     X(REMOTE_RAW_BYTES, COUNTER, "obsagent_remote_uncompressed_bytes_total", "Bytes sent before compression.") \
     X(REMOTE_BISECTIONS, COUNTER, "obsagent_remote_bisections_total", \
       "Requests cut in half to find the series the receiver refuses.") \
-    X(REMOTE_SPLITS, COUNTER, "obsagent_remote_splits_total", "Requests split because the receiver found them too large.") \
-    X(REMOTE_STATE, GAUGE, "obsagent_remote_state", "1 for the present state: idle, ok, retrying, auth_failing, wrong_url.") \
-    X(REMOTE_LAST_SUCCESS, GAUGE, "obsagent_remote_last_success_timestamp_seconds", "Last accepted request, Unix time.") \
+    X(REMOTE_SPLITS, COUNTER, "obsagent_remote_splits_total", \
+      "Requests split because the receiver found them too large.") \
+    X(REMOTE_STATE, GAUGE, "obsagent_remote_state", \
+      "1 for the present state: idle, ok, retrying, auth_failing, wrong_url.") \
+    X(REMOTE_LAST_SUCCESS, GAUGE, "obsagent_remote_last_success_timestamp_seconds", \
+      "Last accepted request, Unix time.") \
     X(REMOTE_HIGHEST_TS, GAUGE, "obsagent_remote_highest_timestamp_seconds", "Newest delivered sample, Unix time.") \
     X(REMOTE_SEND_SECONDS, COUNTER, "obsagent_remote_send_seconds_total", "Time spent in requests.") \
     X(HTTP_REQUESTS, COUNTER, "obsagent_http_requests_total", "Requests to this agent, by path and status.") \
@@ -84,9 +87,9 @@ enum metric_id { METRICS_TABLE(METRICS_ENUM) METRICS_COUNT };
 
 struct metric_out;
 
-/* A collector is called each time the page is asked for, from the web server's thread, and emits what it knows. Register
-   before the server starts or from the main thread; a collector stays until metrics_unregister (which waits for a
-   running page). */
+/* A collector is called each time the page is asked for, from the web server's thread, and emits what it knows.
+   Register before the server starts or from the main thread; a collector stays until metrics_unregister (which waits
+   for a running page). */
 typedef void metric_collect_fn(void *ctx, struct metric_out *out);
 void metrics_register(metric_collect_fn *fn, void *ctx);
 void metrics_unregister(metric_collect_fn *fn, void *ctx);

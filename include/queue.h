@@ -12,7 +12,7 @@
 
 struct queue_options {
     const char *dir;          /* created when missing; locked for this process */
-    uint64_t max_bytes;       /* on disk, all segments; 0 = default: 1 GiB or 10 % of the file system, whichever is less */
+    uint64_t max_bytes;       /* on disk, all segments; 0 = 1 GiB or 10 % of the file system, whichever is less */
     int64_t max_age_ms;       /* 0 = 7 days */
     size_t ram_max_bytes;     /* 0 = 32 MiB */
     size_t segment_bytes;     /* 0 = 4 MiB */
@@ -32,7 +32,8 @@ struct queue *queue_open(const struct queue_options *options, struct err *err) M
 /* All readers closed before. Everything not delivered everywhere is on disk afterwards. */
 void queue_close(struct queue *q);
 
-/* Takes over one reference, gives the block its seq, books it as scraped. Never blocks on disk or network; any thread. */
+/* Takes over one reference, gives the block its seq, books it as scraped. Never waits for disk or network; any
+   thread. */
 void queue_push(struct queue *q, struct block *b);
 
 /* An endpoint's place in the log, found by name in the directory; a new name starts at what is pushed from now on,

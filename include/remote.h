@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* remote: the endpoints. Each has its own thread, cursor, credentials, backoff and learned limits, reads blocks from the
-   queue, transcodes and posts them, and acts on what the receiver answers (the status policy). */
+/* remote: the endpoints. Each has its own thread, cursor, credentials, backoff and learned limits, reads blocks from
+   the queue, transcodes and posts them, and acts on what the receiver answers (the status policy). */
 #ifndef OBSAGENT_REMOTE_H
 #define OBSAGENT_REMOTE_H
 
@@ -21,8 +21,8 @@ struct remote *remote_new(const struct remote_options *options);
    on from their cursor with the new settings, new ones start, removed ones stop. Never waits for the network; from one
    thread. */
 void remote_apply(struct remote *r, struct config *config);
-/* Tries to send what is there until deadline_ms (monotonic), then stops; the rest stays in the queue. A second call from
-   another thread, or remote_abort, ends the wait at once. */
+/* Tries to send what is there until deadline_ms (monotonic), then stops; the rest stays in the queue. A second call
+   from another thread, or remote_abort, ends the wait at once. */
 void remote_stop(struct remote *r, int64_t deadline_ms);
 void remote_abort(struct remote *r);
 void remote_free(struct remote *r);

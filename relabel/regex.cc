@@ -205,7 +205,7 @@ private:
     std::vector<size_t> back_;
 };
 
-} // namespace
+} /* namespace */
 
 struct regex {
     std::string text;            /* the pattern as it is compiled */

@@ -2,7 +2,8 @@
 """tidy: the rules of the house that a machine can judge. Prints each violation as FILE:LINE: why, exit code 1 if any.
 
 What is judged: banned functions, columns, tabs, comment form, the opening lines of each file, length of functions and
-files, public headers that compile alone, global functions used in one file only, dead files.
+files, public headers that compile alone, global functions used in one file only, dead files, what stands at the top
+level, unfinished work.
 """
 
 import pathlib
@@ -10,20 +11,21 @@ import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+SELF = pathlib.Path(__file__).resolve()
+ROOT = SELF.parents[1]
 COLUMNS = 120
 HEADER_LINES = 200
 FILE_LINES = 900
 FUNCTION_LINES = 70
 # Longer ones must give a reason here.
 LONG_FUNCTIONS = {}
-# Global on purpose though one object uses it: called by generated or foreign code.
-GLOBAL_FUNCTIONS = {"main", "LLVMFuzzerTestOneInput"}
+# Global on purpose though no file names it.
+GLOBAL_FUNCTIONS = {"main"}
 BANNED = {
     "strcpy": "memcpy, or buf_add",
     "strcat": "buf_add",
     "sprintf": "snprintf, or buf_addf",
-    "vsprintf": "vsnprintf, or buf_addv",
+    "vsprintf": "vsnprintf, or buf_addf",
     "gets": "read",
     "strtok": "str_find_char",
     "atoi": "units_parse_i64",
@@ -32,6 +34,9 @@ BANNED = {
     "alloca": "an arena",
     "strncpy": "memcpy, or snprintf",
 }
+
+TOP_LEVEL = {"Makefile", "agent", "scrape", "relabel", "include", "deploy", "tests", "README.md", "LICENSE"}
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
 problems = []
 
@@ -60,6 +65,8 @@ def check_text(path, text):
             report(path, number, "a tab; four spaces indent here")
         if line != line.rstrip():
             report(path, number, "blanks at the end of the line")
+        if UNFINISHED.search(line):
+            report(path, number, "unfinished work is not left in the text")
     for number, line in enumerate(strip(text).splitlines(), 1):
         if "//" in line:
             report(path, number, "a // comment; /* */ is used here")
@@ -118,40 +125,67 @@ def check_dead_headers(headers, sources):
             report(path, 1, "nobody includes it")
 
 
-def check_symbols():
-    """Global functions of the program that no other object refers to; tests count as users."""
-    defined, used = {}, {}
-    objects = list((ROOT / "build/release/obj").rglob("*.o")) + list((ROOT / "build/release/unit").glob("*.o"))
-    objects += list((ROOT / "build/fuzz/bin").glob("*.o")) + list((ROOT / "build/release/bench").glob("*.o"))
-    for obj in objects:
-        listed = subprocess.run(["nm", str(obj)], capture_output=True, text=True).stdout
+def check_symbols(tests):
+    """Global functions and variables of the program that no other file names; tests count as users."""
+    defined, used = {}, set()
+    root = ROOT / "build/release/obj"
+    for obj in root.rglob("*.o"):
+        source = ROOT / obj.relative_to(root).with_suffix("")
+        source = source if source.suffix == ".cc" else source.with_suffix(".c")
+        if not source.exists():
+            continue
+        listed = subprocess.run(["nm", str(obj)], capture_output=True, text=True, check=True).stdout
         for row in listed.splitlines():
             kind, name = row.split()[-2:]
-            if kind in "TDBR" and "obj" in obj.parts:
-                defined[name] = obj
+            if kind in "TDBR":
+                defined[name] = source
             elif kind == "U":
-                used.setdefault(name, set()).add(obj)
-    for name, obj in sorted(defined.items()):
-        if name in used or name in GLOBAL_FUNCTIONS or name.startswith("_Z"):
-            continue
-        source = ROOT / obj.relative_to(ROOT / "build/release/obj").with_suffix(".c")
-        if source.exists():
-            report(source, 1, f"{name} is used in this file only: make it static (or remove it)")
+                used.add(name)
+    for path in tests:
+        used.update(re.findall(r"\w+", path.read_text()))
+    for name, source in sorted(defined.items()):
+        if name not in used and name not in GLOBAL_FUNCTIONS and not name.startswith("_Z"):
+            report(source, 1, f"no other file uses {name}: make it static, or remove it")
+
+
+def check_layout():
+    tops = {p.relative_to(ROOT).parts[0] for p in git_files()}
+    for name in sorted(tops - TOP_LEVEL):
+        if not name.startswith("."):
+            report(ROOT / name, 1, "does not belong at the top level")
+
+
+def check_other_texts(paths):
+    """Scripts and pages: what holds for any text."""
+    for path in paths:
+        text = path.read_text()
+        if not text.endswith("\n"):
+            report(path, text.count("\n") + 1, "no newline at the end")
+        for number, line in enumerate(text.splitlines(), 1):
+            if path.suffix in (".py", ".sh") and len(line) > COLUMNS:
+                report(path, number, f"{len(line)} columns, at most {COLUMNS}")
+            if path != SELF and UNFINISHED.search(line):
+                report(path, number, "unfinished work is not left in the text")
+
+
+def count_lines(paths):
+    return sum(p.read_text().count("\n") for p in paths)
 
 
 def main():
-    code = git_files("agent/**.[ch]", "scrape/**.[ch]", "relabel/**.[ch]", "include/**.h")
+    code = git_files("agent/**.[ch]", "scrape/**.[ch]", "relabel/**.[ch]", "relabel/**.cc", "include/**.h")
     tests = git_files("tests/**.[ch]")
     check_sources(code + tests)
     check_functions([p for p in code if p.suffix == ".c"])
     check_headers([p for p in code if p.parts[len(ROOT.parts)] == "include"])
     check_dead_headers([p for p in code + tests if p.suffix == ".h"], code + tests)
-    check_symbols()
-    for path in git_files("*.md", "**/*.md"):
-        if not path.read_text().endswith("\n"):
-            report(path, 1, "no newline at the end")
+    check_symbols(tests)
+    check_layout()
+    check_other_texts(git_files("*.md", "*.py", "*.sh", "*.yml", "Makefile"))
     for problem in problems:
         print(problem)
+    code_lines, test_lines = count_lines(code), count_lines(tests + git_files("tests/**.py", "tests/**.sh"))
+    print(f"tidy: {code_lines} lines of code, {test_lines} of tests ({test_lines / code_lines:.2f} : 1)")
     print(f"tidy: {len(code) + len(tests)} files, {len(problems)} problems")
     return 1 if problems else 0
 

@@ -7,6 +7,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,7 +83,7 @@ bool buf_add_char(struct buf *b, char c)
     return buf_add(b, &c, 1);
 }
 
-bool buf_addv(struct buf *b, const char *fmt, va_list ap)
+static bool __attribute__((format(printf, 2, 0))) buf_addv(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);

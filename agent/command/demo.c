@@ -295,7 +295,8 @@ static void print_line(const struct demo *d)
     struct tm tm;
     strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&t, &tm));
     if (p->valid)
-        printf("%s  targets up %.0f/%.0f  scraped %7.0f  delivered %7.0f  buffered %6.0f  lost %.0f  on disk %6.0f B  %s\n",
+        printf("%s  targets up %.0f/%.0f  scraped %7.0f  delivered %7.0f  buffered %6.0f  lost %.0f  on disk %6.0f B"
+               "  %s\n",
                clock, p->targets_up, p->targets_up + p->targets_down, p->scraped, p->delivered, p->buffered, p->lost,
                p->disk_bytes, phase_text(d));
     else

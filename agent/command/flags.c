@@ -145,6 +145,21 @@ static bool looks_like_flag(const char *arg)
     return arg[0] == '-' && arg[1] != '\0' && !(arg[1] >= '0' && arg[1] <= '9');
 }
 
+static void print_help(const struct flag_command *command)
+{
+    printf("%s\n\n%s\n", command->synopsis, command->text);
+    if (command->flags_n)
+        printf("\nFlags:\n");
+    for (size_t i = 0; i < command->flags_n; i++) {
+        const struct flag *f = &command->flags[i];
+        int width = printf("  --%s%s%s", f->name, f->arg ? "=" : "", f->arg ? f->arg : "");
+        if (width < HELP_COLUMN)
+            printf("%*s%s\n", HELP_COLUMN - width, "", f->help);
+        else
+            printf("\n%*s%s\n", HELP_COLUMN, "", f->help);
+    }
+}
+
 /* Takes the flag at argv[i]; *used says how many words it took. */
 static enum flag_outcome take_flag(const struct flag_command *command, int argc, char **argv, int i, int *used)
 {
@@ -153,7 +168,7 @@ static enum flag_outcome take_flag(const struct flag_command *command, int argc,
     struct str name = split_flag(argv[i], &value);
     *used = 1;
     if (str_eq_c(name, "help") || str_eq_c(name, "h")) {
-        flags_print_help(command);
+        print_help(command);
         return FLAGS_HELP;
     }
     const struct flag *flag = flag_find(command, name);
@@ -231,21 +246,6 @@ enum flag_outcome flags_from_env(const struct flag_command *command, int argc, c
             return FLAGS_USAGE;
     }
     return FLAGS_OK;
-}
-
-void flags_print_help(const struct flag_command *command)
-{
-    printf("%s\n\n%s\n", command->synopsis, command->text);
-    if (command->flags_n)
-        printf("\nFlags:\n");
-    for (size_t i = 0; i < command->flags_n; i++) {
-        const struct flag *f = &command->flags[i];
-        int width = printf("  --%s%s%s", f->name, f->arg ? "=" : "", f->arg ? f->arg : "");
-        if (width < HELP_COLUMN)
-            printf("%*s%s\n", HELP_COLUMN - width, "", f->help);
-        else
-            printf("\n%*s%s\n", HELP_COLUMN, "", f->help);
-    }
 }
 
 void flags_free(const struct flag_command *command)

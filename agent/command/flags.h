@@ -48,12 +48,9 @@ enum flag_outcome { FLAGS_OK, FLAGS_HELP, FLAGS_USAGE };
    to stdout (FLAGS_HELP: exit 0). A mistake prints one line to stderr, with a suggestion for an unknown name
    (FLAGS_USAGE: exit 2). */
 enum flag_outcome flags_parse(const struct flag_command *command, int argc, char **argv, int *positional_n);
-/* Whether the flag stood on the command line of the last flags_parse of this table is not kept; for -envflag.enable:
-   fills flags whose name is not in argv from the environment, with '.' read as '_', after an optional prefix. Call before
-   flags_parse. FLAGS_USAGE when a value is bad. */
+/* For -envflag.enable: fills flags whose name is not in argv from the environment, with '.' read as '_', behind the
+   prefix. Call before flags_parse. FLAGS_USAGE when a value is bad. */
 enum flag_outcome flags_from_env(const struct flag_command *command, int argc, char **argv, const char *prefix);
-/* The help text. */
-void flags_print_help(const struct flag_command *command);
 /* How many leading and trailing characters two names share: enough to guess what was meant. */
 size_t flags_likeness(struct str a, struct str b);
 void flags_free(const struct flag_command *command);

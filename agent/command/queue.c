@@ -217,7 +217,8 @@ static bool drop_chosen(struct queue_command *c, struct err *err)
         ok = drop_endpoint(c, q, cursors[i].name, err);
     }
     if (q && ok && !known)
-        ok = err_set(err, "no endpoint \"%s\" in %s (obsagent queue ls lists them)", c->all ? "*" : c->endpoint, c->dir);
+        ok = err_set(err, "no endpoint \"%s\" in %s (obsagent queue ls lists them)", c->all ? "*" : c->endpoint,
+                     c->dir);
     if (q)
         queue_close(q);
     ledger_free(ledger);
@@ -255,8 +256,8 @@ int command_queue(int argc, char **argv)
     };
     const struct flag_command command = {
         .synopsis = "obsagent queue ls|cat|drop DIR [flags]",
-        .text = "ls shows what waits for each endpoint, cat prints the samples, drop deletes them (of a stopped agent).\n"
-                "ls and cat change nothing and may be used beside a running agent.",
+        .text = "ls shows what waits for each endpoint, cat prints the samples, drop deletes them (of a stopped\n"
+                "agent). ls and cat change nothing and may be used beside a running agent.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],
     };

@@ -50,11 +50,6 @@ void ledger_free(struct ledger *l)
     free(l);
 }
 
-const char *ledger_reason_name(enum ledger_reason reason)
-{
-    return REASON_NAMES[reason];
-}
-
 /* The account, made when new. Under the lock. */
 static struct account *find(struct ledger *l, enum kind kind, struct str endpoint, struct str job,
                             enum ledger_reason reason)

@@ -5,7 +5,6 @@
 
 #include "base/str.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 
 /* Bytes are p[0..n). `max` bounds what the outside can make it grow to; an append that would pass it
@@ -33,7 +32,6 @@ bool buf_add_str(struct buf *b, struct str s);
 bool buf_add_c(struct buf *b, const char *cstr);
 bool buf_add_char(struct buf *b, char c);
 bool buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-bool buf_addv(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Appends s as a JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */
 bool buf_add_json(struct buf *b, struct str s);
 /* Appends s with & < > " ' escaped for HTML text and attributes. */

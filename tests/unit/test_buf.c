@@ -38,7 +38,8 @@ static void test_compare(void **state)
         const char *a, *b;
         int sign;
     } rows[] = {
-        {"", "", 0}, {"a", "", 1}, {"a", "b", -1}, {"ab", "a", 1}, {"a", "ab", -1}, {"\xff", "a", 1}, {"same", "same", 0},
+        {"", "", 0}, {"a", "", 1}, {"a", "b", -1}, {"ab", "a", 1}, {"a", "ab", -1}, {"\xff", "a", 1},
+        {"same", "same", 0},
     };
     (void)state;
     for (size_t i = 0; i < ROWS(rows); i++) {

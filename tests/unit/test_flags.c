@@ -157,7 +157,8 @@ static void test_mistakes(void **state)
 {
     static const char *const rows[][2] = {
         {"x --yess", "unknown flag --yess, did you mean --yes? (--help lists all)\n"},
-        {"x --storage.maxbytes=1", "unknown flag --storage.maxbytes, did you mean --storage.max-bytes? (--help lists all)\n"},
+        {"x --storage.maxbytes=1",
+         "unknown flag --storage.maxbytes, did you mean --storage.max-bytes? (--help lists all)\n"},
         {"x --max-bytes", "unknown flag --max-bytes, did you mean --storage.max-bytes? (--help lists all)\n"},
         {"x --zzz", "unknown flag --zzz (--help lists all)\n"},
         {"x --=a", "unknown flag -- (--help lists all)\n"},
@@ -357,13 +358,15 @@ static void test_run_yaml_loads(void **state)
     struct err err = {0};
     (void)state;
     int argc = split("run -remoteWrite.url=http://a:1/w,http://b:1/w -remoteWrite.bearerToken=one,t\"wo "
-                     "-remoteWrite.maxDiskUsagePerURL=64MiB,1GB -remoteWrite.label=cluster=$1\\ -remoteWrite.label=b=:{x",
+                     "-remoteWrite.maxDiskUsagePerURL=64MiB,1GB -remoteWrite.label=cluster=$1\\ "
+                     "-remoteWrite.label=b=:{x",
                      copy, argv);
     assert_int_equal(run_flags_parse(&f, argc, argv), FLAGS_OK);
     char *yaml = run_flags_remote_yaml(&f);
     buf_init(&errors, 1 << 16);
     struct config_extra extra = {.yaml = yaml};
-    struct config *c = config_load_text("flags.yml", STR("remote_write: [{url: http://file/}]"), &extra, false, &errors);
+    struct config *c = config_load_text("flags.yml", STR("remote_write: [{url: http://file/}]"), &extra, false,
+                                        &errors);
     assert_string_equal(buf_c(&errors), "");
     assert_int_equal(c->remotes_n, 3);
     assert_string_equal(c->remotes[0].url, "http://file/");

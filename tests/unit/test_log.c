@@ -87,7 +87,8 @@ static void test_json(void **state)
 /* However long the message and whatever the escapes, a line is at most 4 KiB, whole, and UTF-8. */
 static void test_cut(void **state)
 {
-    static const char *const units[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x9d", "\x01", "\"", "\xff", "a\n"};
+    static const char *const units[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x9d", "\x01",
+                                        "\"", "\xff", "a\n"};
     static char message[20000];
     (void)state;
     for (size_t i = 0; i < 2 * ROWS(units) * 4; i++) {
