@@ -97,9 +97,9 @@ static int64_t spill_due_ms(struct queue *q)
 
 static void collect_batch(struct queue *q, struct batch *b)
 {
-    size_t bytes = 0;
+    size_t bytes = 0, most = q->options.segment_bytes < BATCH_BYTES ? q->options.segment_bytes : BATCH_BYTES;
     b->n = 0;
-    for (size_t i = entry_lower(q, q->unspilled_from); i < q->n && b->n < BATCH_BLOCKS && bytes < BATCH_BYTES; i++) {
+    for (size_t i = entry_lower(q, q->unspilled_from); i < q->n && b->n < BATCH_BLOCKS && bytes < most; i++) {
         struct entry *e = entry_at(q, i);
         if (!e->pending || e->segment || !e->block)
             continue;
