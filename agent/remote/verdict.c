@@ -36,8 +36,11 @@ static void log_answer(const struct lane *lane, long status, struct str words,
     const char *meaning = policy_verdict_name(d->verdict);
     if (hold && status == 0)
         meaning = "no request can be made, holding everything";
-    log_throttled(key, hold ? LOG_ERROR : LOG_WARN, "remote", "endpoint %s: status %ld, %s: %.*s", e->name,
-                  status, meaning, STR_ARG(words));
+    char what[32] = "no answer";
+    if (status)
+        snprintf(what, sizeof what, "status %ld", status);
+    log_throttled(key, hold ? LOG_ERROR : LOG_WARN, "remote", "endpoint %s: %s, %s: %.*s", e->name, what, meaning,
+                  STR_ARG(words));
 }
 
 /* The present request as a line of the rejects ring; the transcoder reads the block again for the name. */
