@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ledger: the books of the agent, in samples. For every endpoint and at every moment
        restored + scraped = delivered + filtered + buffered + lost + absent
-   where `filtered` is what write_relabel_configs dropped by the operator's will, and `absent` what was scraped while
-   the endpoint was not configured (0 unless a reload added it). */
+   where `filtered` is what write_relabel_configs dropped by the operator's will, and `absent` what was
+   scraped while the endpoint was not configured (0 unless a reload added it). */
 #ifndef OBSAGENT_LEDGER_H
 #define OBSAGENT_LEDGER_H
 
@@ -36,8 +36,8 @@ void ledger_lost(struct ledger *l, struct str endpoint, struct str job, enum led
 /* The whole block, by its job table. */
 void ledger_lost_block(struct ledger *l, struct str endpoint, const struct block *b, enum ledger_reason reason);
 
-/* Calls fn for each book: kind is "scraped", "restored", "absent", "delivered", "filtered" or "lost"; endpoint is empty
-   for scraped, job for restored, reason for all but lost. */
+/* Calls fn for each book: kind is "scraped", "restored", "absent", "delivered", "filtered" or "lost";
+   endpoint is empty for scraped, job for restored, reason for all but lost. */
 typedef void ledger_each_fn(void *ctx, const char *kind, struct str endpoint, struct str job, const char *reason,
                             uint64_t samples);
 void ledger_each(struct ledger *l, ledger_each_fn *fn, void *ctx);

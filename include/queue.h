@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: one log of blocks with a cursor per endpoint. Healthy: blocks pass through RAM, nothing touches the disk.
-   Behind: blocks go to segment files, and any crash leaves what was written readable. */
+/* queue: one log of blocks with a cursor per endpoint. Healthy: blocks pass through RAM, nothing touches the
+   disk. Behind: blocks go to segment files, and any crash leaves what was written readable. */
 #ifndef OBSAGENT_QUEUE_H
 #define OBSAGENT_QUEUE_H
 
@@ -25,32 +25,35 @@ struct queue_options {
 struct queue;
 struct queue_reader;
 
-/* Opens dir, finds what earlier runs left (bad records are skipped, counted as corrupt and named in the log; nothing is
-   wiped), starts the writer thread. Fails only for a directory that another process holds. A directory that cannot be
-   used at all gives a queue that lives in RAM and says so (queue_stats.disk_error), trying again every few seconds. */
+/* Opens dir, finds what earlier runs left (bad records are skipped, counted as corrupt and named in the log;
+   nothing is wiped), starts the writer thread. Fails only for a directory that another process holds. A
+   directory that cannot be used at all gives a queue that lives in RAM and says so (queue_stats.disk_error),
+   trying again every few seconds. */
 struct queue *queue_open(const struct queue_options *options, struct err *err) MUSTCHECK;
 /* All readers closed before. Everything not delivered everywhere is on disk afterwards. */
 void queue_close(struct queue *q);
 
-/* Takes over one reference, gives the block its seq, books it as scraped. Never waits for disk or network; any
-   thread. */
+/* Takes over one reference, gives the block its seq, books it as scraped. Never waits for disk or network;
+   any thread. */
 void queue_push(struct queue *q, struct block *b);
 
-/* An endpoint's place in the log, found by name in the directory; a new name starts at what is pushed from now on,
-   except that the very first reader ever of a directory starts at the oldest block. notify(ctx) is called (any
-   thread, no locks held, must not block: post to a loop) when queue_take may have something new. */
-struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx), void *ctx,
-                                       struct err *err) MUSTCHECK;
+/* An endpoint's place in the log, found by name in the directory; a new name starts at what is pushed from
+   now on, except that the very first reader ever of a directory starts at the oldest block. notify(ctx) is
+   called (any thread, no locks held, must not block: post to a loop) when queue_take may have something
+   new. */
+struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx),
+                                       void *ctx, struct err *err) MUSTCHECK;
 /* Blocks taken and not acknowledged stay undelivered; the cursor stays on disk when anything is left. */
 void queue_reader_close(struct queue_reader *r);
 /* Own caps of the endpoint; 0 = none. */
 void queue_reader_limits(struct queue_reader *r, uint64_t max_bytes, int64_t max_age_ms);
 
-/* The next block in order whose lane has none out for this reader; NULL when there is none. The reference belongs to
-   the caller until queue_ack or queue_release. Blocks of an earlier run all come before those of this run. May read
-   from disk. Only from the reader's own thread. */
+/* The next block in order whose lane has none out for this reader; NULL when there is none. The reference
+   belongs to the caller until queue_ack or queue_release. Blocks of an earlier run all come before those of
+   this run. May read from disk. Only from the reader's own thread. */
 struct block *queue_take(struct queue_reader *r);
-/* Done with the block, whatever became of its samples (the caller has booked them): the cursor moves past it. */
+/* Done with the block, whatever became of its samples (the caller has booked them): the cursor moves past
+   it. */
 void queue_ack(struct queue_reader *r, struct block *b);
 /* Gives it back undelivered; the next queue_take of the lane returns it again. */
 void queue_release(struct queue_reader *r, struct block *b);
@@ -75,7 +78,8 @@ void queue_reader_stats(const struct queue_reader *r, struct queue_reader_stats 
 /* True while any reader fails or the disk is in use: the scraper then seals early. */
 bool queue_urgent(const struct queue *q);
 
-/* Offline reading for `obsagent queue`: visits every intact record of a directory in order, without changing it. */
+/* Offline reading for `obsagent queue`: visits every intact record of a directory in order, without changing
+   it. */
 struct queue_record {
     const char *segment;
     uint64_t offset;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: looks into the disk buffer of an agent: what waits for whom, the samples themselves, and dropping them. */
+/* queue: looks into the disk buffer of an agent: what waits for whom, the samples themselves, and dropping
+   them. */
 #include "command.h"
 
 #include "base/alloc.h"

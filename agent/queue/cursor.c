@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "bytes.h"
 
@@ -16,6 +17,8 @@
 #define SLOT_BYTES 2048
 #define HEAD_BYTES 40
 #define PREFIX "cursor-"
+#define HASHED PREFIX "~"
+#define FILE_NAME_MAX 200 /* a file's name has 255 bytes at most */
 
 static bool is_plain(char c)
 {
@@ -27,25 +30,40 @@ char *cursor_path(const char *dir, const char *name)
     struct buf b;
     buf_init(&b, 4096 + strlen(dir));
     buf_addf(&b, "%s/" PREFIX, dir);
+    size_t start = b.n;
     for (const char *p = name; *p; p++) {
         if (is_plain(*p))
             buf_add_char(&b, *p);
         else
             buf_addf(&b, "%%%02x", (unsigned char)*p);
     }
+    if (b.n - start <= FILE_NAME_MAX)
+        return buf_take(&b);
+    buf_clear(&b);
+    buf_addf(&b, "%s/" HASHED "%016llx", dir, (unsigned long long)hash_bytes(name, strlen(name)));
     return buf_take(&b);
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 bool cursor_name_of(const char *file_name, char out[CURSOR_NAME_MAX])
 {
     size_t n = 0;
+    out[0] = '\0';
     if (strncmp(file_name, PREFIX, sizeof PREFIX - 1) != 0)
         return false;
+    if (strncmp(file_name, HASHED, sizeof HASHED - 1) == 0)
+        return strlen(file_name) == sizeof HASHED - 1 + 16;
     for (const char *p = file_name + sizeof PREFIX - 1; *p; p++) {
         char c = *p;
-        if (c == '%' && p[1] && p[2]) {
-            char hex[3] = {p[1], p[2], '\0'};
-            c = (char)strtoul(hex, NULL, 16);
+        if (c == '%') {
+            int high = hex_digit(p[1]), low = high < 0 ? -1 : hex_digit(p[2]);
+            if (low < 0 || high + low == 0)
+                return false;
+            c = (char)(high << 4 | low);
             p += 2;
         } else if (!is_plain(c)) {
             return false;
@@ -62,7 +80,8 @@ static bool read_slot(const uint8_t *p, struct cursor *c)
 {
     if (memcmp(p, MAGIC, 4) != 0 || bytes_get32(p + 4) != hash_crc32c(0, p + 8, SLOT_BYTES - 8))
         return false;
-    *c = (struct cursor){.turn = bytes_get64(p + 8), .low = bytes_get64(p + 16), .run = bytes_get32(p + 24)};
+    *c = (struct cursor){.turn = bytes_get64(p + 8), .low = bytes_get64(p + 16),
+                         .run = bytes_get32(p + 24)};
     memcpy(c->name, p + HEAD_BYTES, CURSOR_NAME_MAX - 1);
     uint32_t lanes = bytes_get32(p + 28);
     for (uint32_t i = 0; i < lanes && i < CURSOR_LANES_MAX; i++)
@@ -80,18 +99,35 @@ bool cursor_read(const char *path, struct cursor *c)
         return false;
     ssize_t n = pread(fd, file, sizeof file, 0);
     close(fd);
-    bool good[2] = {n > 0 && read_slot(file, &slots[0]), n > SLOT_BYTES && read_slot(file + SLOT_BYTES, &slots[1])};
+    bool good[2] = {n > 0 && read_slot(file, &slots[0]),
+                    n > SLOT_BYTES && read_slot(file + SLOT_BYTES, &slots[1])};
     if (!good[0] && !good[1])
         return false;
     *c = good[0] && (!good[1] || slots[0].turn > slots[1].turn) ? slots[0] : slots[1];
     return true;
 }
 
-int cursor_open(const char *path, struct err *err)
+static bool sync_directory_of(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    char *dir = file_dir(path);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    return ok;
+}
+
+int cursor_open(const char *path, bool *created, struct err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    *created = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         err_set(err, "cannot open %s: %s", path, strerror(errno));
+    else if (*created && !sync_directory_of(path))
+        err_set(err, "cannot sync the directory of %s", path); /* it works until the power is cut */
     return fd;
 }
 

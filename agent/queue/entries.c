@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* entries: the log as RAM knows it: which blocks are still owed to whom, and which segments that keeps alive. */
+/* entries: the log as RAM knows it: which blocks are still owed to whom. */
 #include "queue_private.h"
 
 #include "base/alloc.h"
 
 #include <stdlib.h>
-#include <unistd.h>
+
+/* An emptied array that is larger than this is given back. */
+#define KEPT_ENTRIES 4096
 
 struct entry *entry_at(const struct queue *q, size_t i)
 {
@@ -31,16 +33,40 @@ struct entry *entry_find(const struct queue *q, uint64_t seq)
     return i < q->n && entry_at(q, i)->seq == seq ? entry_at(q, i) : NULL;
 }
 
-struct entry *entry_push(struct queue *q)
+struct entry *entry_insert(struct queue *q, size_t i, size_t n)
 {
     if (q->head > q->n && q->head > 64) {
         memmove(q->v, q->v + q->head, q->n * sizeof *q->v);
         q->head = 0;
     }
-    q->v = xgrow(q->v, &q->cap, q->head + q->n + 1, sizeof *q->v);
-    struct entry *e = &q->v[q->head + q->n++];
-    *e = (struct entry){0};
+    q->v = xgrow(q->v, &q->cap, q->head + q->n + n, sizeof *q->v);
+    struct entry *e = &q->v[q->head + i];
+    memmove(e + n, e, (q->n - i) * sizeof *e);
+    memset(e, 0, n * sizeof *e);
+    q->n += n;
     return e;
+}
+
+void entry_remove(struct queue *q, size_t i, size_t n)
+{
+    if (i == 0) {
+        q->head += n;
+    } else {
+        struct entry *e = entry_at(q, i);
+        memmove(e, e + n, (q->n - i - n) * sizeof *e);
+    }
+    q->n -= n;
+}
+
+bool entry_is_pending(const struct entry *e, const struct queue_reader *r)
+{
+    return (e->pending & (1u << r->slot)) != 0;
+}
+
+bool entry_is_out(const struct entry *e, const struct queue_reader *r)
+{
+    const struct block *out = e->lane < CURSOR_LANES_MAX ? r->out[e->lane] : NULL;
+    return out && out->seq == e->seq;
 }
 
 void entry_set_block(struct queue *q, struct entry *e, struct block *b)
@@ -66,22 +92,18 @@ void entry_claim(struct entry *e, struct queue_reader *r)
     r->blocks++;
     r->samples += e->samples;
     r->bytes += e->bytes;
-}
-
-bool entry_is_out(const struct entry *e, const struct queue_reader *r)
-{
-    const struct block *out = e->lane < CURSOR_LANES_MAX ? r->out[e->lane] : NULL;
-    return out && out->seq == e->seq;
+    if (e->seq < r->from_seq)
+        r->from_seq = e->seq;
 }
 
 /* Nobody needs the entry: its bytes may go. The entry itself stays until it is at the front. */
 static void release(struct queue *q, struct entry *e)
 {
+    struct log_segment *s = e->segment;
     entry_drop_block(q, e);
-    if (e->segment) {
-        e->segment->entries--;
-        e->segment = NULL;
-    }
+    e->segment = NULL;
+    if (s)
+        segments_leave(q, s, 1);
 }
 
 void entries_trim(struct queue *q)
@@ -93,8 +115,7 @@ void entries_trim(struct queue *q)
     }
     if (q->n == 0)
         q->head = 0;
-    /* A long outage leaves a large array behind; the quiet time after it should not pay for that. */
-    if (q->n == 0 && q->cap > 4096) {
+    if (q->n == 0 && q->cap > KEPT_ENTRIES) {
         free(q->v);
         q->v = NULL;
         q->cap = 0;
@@ -111,28 +132,30 @@ void entry_settle(struct queue *q, struct entry *e, struct queue_reader *r)
         release(q, e);
     entries_trim(q);
     reader_update_cursor(r);
-    segments_collect(q, false);
 }
 
-/* The readers of mask that e is still owed to and that do not hold it. A reader that holds it keeps it: should it come
-   back undelivered, RAM has it. */
-static uint32_t losers(struct queue *q, struct entry *e, uint32_t mask)
+/* ---- losing ---- */
+
+/* The readers of mask that e is still owed to and that do not hold it. A reader that holds it may still
+   deliver it. */
+static uint32_t losers(const struct queue *q, const struct entry *e, uint32_t mask)
 {
     uint32_t lose = 0;
     for (unsigned i = 0; i < READERS_MAX; i++) {
         uint32_t bit = 1u << i;
-        if (!(mask & e->pending & bit))
-            continue;
-        if (!entry_is_out(e, q->readers[i]))
+        if ((mask & e->pending & bit) && !entry_is_out(e, q->readers[i]))
             lose |= bit;
-        else if (!e->block)
-            entry_set_block(q, e, block_ref(q->readers[i]->out[e->lane]));
     }
     return lose;
 }
 
-static void book_loss(struct queue *q, const struct queue_reader *r, const struct block *jobs, uint32_t samples,
-                      enum ledger_reason reason)
+bool entry_can_lose(const struct queue *q, const struct entry *e, uint32_t mask)
+{
+    return losers(q, e, mask) != 0;
+}
+
+static void book_loss(struct queue *q, const struct queue_reader *r, const struct block *jobs,
+                      uint32_t samples, enum ledger_reason reason)
 {
     if (jobs)
         ledger_lost_block(q->ledger, str_of(r->name), jobs, reason);
@@ -145,66 +168,46 @@ void entry_lose(struct queue *q, uint64_t seq, uint32_t mask, enum ledger_reason
     struct entry *e = entry_find(q, seq);
     if (!e || !losers(q, e, mask))
         return;
+    struct err err = {0};
+    int why;
     struct block *jobs = e->block ? block_ref(e->block) : NULL;
-    if (!jobs && e->segment) {
-        struct log_segment *segment = e->segment;
-        uint64_t offset = e->offset;
-        segment->users++;
-        pthread_mutex_unlock(&q->lock);
-        jobs = segment_read_jobs(segment->fd, offset);
-        pthread_mutex_lock(&q->lock);
-        segment->users--;
-        e = entry_find(q, seq);
-    }
+    if (!jobs && e->segment)
+        jobs = segments_fetch(q, e->segment, e->offset, true, &why, &err);
+    e = entry_find(q, seq);
     uint32_t lose = e ? losers(q, e, mask) : 0;
-    for (unsigned i = 0; i < READERS_MAX && lose; i++) {
+    for (unsigned i = 0; e && i < READERS_MAX; i++) {
         if (!(lose & (1u << i)))
             continue;
-        lose &= ~(1u << i);
         book_loss(q, q->readers[i], jobs, e->samples, reason);
         entry_settle(q, e, q->readers[i]);
         e = entry_find(q, seq);
-        if (!e)
-            break;
     }
-    if (jobs)
-        block_unref(jobs);
+    block_unref(jobs);
 }
 
-/* ---- segments ---- */
-
-struct log_segment *segments_add(struct queue *q, char *path, int fd, uint64_t first_seq, uint64_t size)
+void entry_leave_segment(struct queue *q, struct entry *e)
 {
-    struct log_segment *s = xcalloc(1, sizeof *s);
-    *s = (struct log_segment){.path = path, .fd = fd, .first_seq = first_seq, .size = size};
-    if (q->newest)
-        q->newest->next = s;
-    else
-        q->oldest = s;
-    q->newest = s;
-    q->disk_bytes += size;
-    return s;
+    struct log_segment *s = e->segment;
+    for (unsigned i = 0; !e->block && i < READERS_MAX; i++) {
+        if (q->readers[i] && entry_is_pending(e, q->readers[i]) && entry_is_out(e, q->readers[i]))
+            entry_set_block(q, e, block_ref(q->readers[i]->out[e->lane]));
+    }
+    if (!e->block || !s)
+        return;
+    e->segment = NULL;
+    if (e->seq < q->unspilled_from)
+        q->unspilled_from = e->seq; /* it is to be written again, behind younger ones */
+    segments_leave(q, s, 1);
 }
 
-void segments_collect(struct queue *q, bool also_current)
+bool entries_drop_oldest_in_ram(struct queue *q)
 {
-    struct log_segment **at = &q->oldest, *last = NULL;
-    while (*at) {
-        struct log_segment *s = *at;
-        bool keep = s->entries > 0 || s->users > 0 || (s == q->current && !also_current);
-        if (keep) {
-            last = s;
-            at = &s->next;
+    for (size_t i = entry_lower(q, q->unspilled_from); i < q->n; i++) {
+        const struct entry *e = entry_at(q, i);
+        if (!e->block || e->segment || !entry_can_lose(q, e, ALL_READERS))
             continue;
-        }
-        if (s == q->current)
-            q->current = NULL;
-        *at = s->next;
-        q->disk_bytes -= s->size;
-        unlink(s->path);
-        close(s->fd);
-        free(s->path);
-        free(s);
+        entry_lose(q, e->seq, ALL_READERS, LEDGER_DISK);
+        return true;
     }
-    q->newest = last;
+    return false;
 }

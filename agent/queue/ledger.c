@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger: the books of the agent, in samples. One account for each (kind, endpoint, job, reason) that ever occurred; they
-   are few (jobs times endpoints), so a list under one lock serves, written to once a block and never once a sample. */
+/* ledger: the books of the agent, in samples. One account for each (kind, endpoint, job, reason) that ever
+   occurred; they are few (jobs times endpoints), so a list under one lock serves, written to once a block and
+   never once a sample. */
 #include "ledger.h"
 
 #include "base/alloc.h"

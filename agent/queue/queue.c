@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue: one log of blocks with a cursor per endpoint: opening, pushing, closing, and what it says of itself. The parts:
-   entries (what is owed), reader (who takes), writer (the disk), recover (after a restart), segment and cursor (bytes). */
+/* queue: one log of blocks with a cursor per endpoint: opening, pushing, closing, and what it says of itself.
+   The parts: entries and cold (what is owed), reader (who takes), writer with spill, disk and caps (what is
+   slow), recover (after a restart), segments (files), segment and cursor (bytes). */
 #include "queue_private.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MAX_BYTES_DEFAULT ((uint64_t)1 << 30)
@@ -18,8 +18,10 @@
 #define SEGMENT_DEFAULT ((size_t)4 << 20)
 #define SPILL_AFTER_DEFAULT_MS 700
 #define FSYNC_DEFAULT_MS 1000
-/* Every segment keeps a file descriptor. */
-#define SEGMENTS_MAX 256
+/* A large buffer gets larger segments, so that lists of them stay short. */
+#define SEGMENTS_MAX 1024
+/* The writer being at the disk for so long means that RAM has to keep its cap by itself. */
+#define STALL_MS 1000
 
 static void set_defaults(struct queue *q, const struct queue_options *options)
 {
@@ -31,24 +33,19 @@ static void set_defaults(struct queue *q, const struct queue_options *options)
     o->fsync_interval_ms = o->fsync_interval_ms ? o->fsync_interval_ms : FSYNC_DEFAULT_MS;
 }
 
-/* Needs the directory, to ask its file system. */
-static void set_sizes(struct queue *q)
+void queue_set_sizes(struct queue *q, uint64_t fs_bytes)
 {
     struct queue_options *o = &q->options;
-    struct statvfs fs;
     q->max_bytes = o->max_bytes ? o->max_bytes : MAX_BYTES_DEFAULT;
-    if (!o->max_bytes && statvfs(q->dir, &fs) == 0) {
-        uint64_t tenth = (uint64_t)fs.f_blocks * fs.f_frsize / 10;
-        if (tenth < q->max_bytes)
-            q->max_bytes = tenth;
-    }
-    if (!o->segment_bytes) {
-        o->segment_bytes = SEGMENT_DEFAULT;
-        if (q->max_bytes / SEGMENTS_MAX > o->segment_bytes)
-            o->segment_bytes = (size_t)(q->max_bytes / SEGMENTS_MAX);
-        if (q->max_bytes / 8 < o->segment_bytes) /* dropping one must not drop most of a small buffer */
-            o->segment_bytes = (size_t)(q->max_bytes / 8) + 1;
-    }
+    if (!o->max_bytes && fs_bytes / 10 < q->max_bytes)
+        q->max_bytes = fs_bytes / 10;
+    if (o->segment_bytes)
+        return;
+    o->segment_bytes = SEGMENT_DEFAULT;
+    if (q->max_bytes / SEGMENTS_MAX > o->segment_bytes)
+        o->segment_bytes = (size_t)(q->max_bytes / SEGMENTS_MAX);
+    if (q->max_bytes / 8 < o->segment_bytes) /* dropping one must not drop most of a small buffer */
+        o->segment_bytes = (size_t)(q->max_bytes / 8) + 1;
 }
 
 static void destroy(struct queue *q)
@@ -59,12 +56,8 @@ static void destroy(struct queue *q)
     }
     for (size_t i = 0; i < q->n; i++)
         entry_drop_block(q, entry_at(q, i));
-    for (struct log_segment *s = q->oldest, *next; s; s = next) {
-        next = s->next;
-        close(s->fd);
-        free(s->path);
-        free(s);
-    }
+    segments_free(q->oldest);
+    segments_free(q->doomed);
     if (q->lock_fd >= 0)
         close(q->lock_fd);
     pthread_cond_destroy(&q->wake);
@@ -86,34 +79,50 @@ static void init_locks(struct queue *q)
     pthread_mutex_init(&q->lock, NULL);
 }
 
+/* Finds what is in the directory, or says that there is none. False with err when another process has it. */
+static bool open_directory(struct queue *q, struct err *err)
+{
+    struct err why = {0};
+    bool held, read_only;
+    int fd = recover_directory(q, &held, &read_only, &why);
+    if (held)
+        return err_set(err, "%s", why.msg);
+    pthread_mutex_lock(&q->lock);
+    if (fd >= 0 && !recover_contents(q, false)) {
+        err_set(&why, "cannot read %s: %s", q->dir, strerror(errno));
+        close(fd);
+        fd = -1;
+    }
+    q->lock_fd = fd;
+    if (fd < 0) {
+        /* Whatever is there may have any number, so ours begin far behind. */
+        disk_failed_because(q, why.msg);
+        q->next_seq = (uint64_t)clock_wall_ms() << 8;
+        q->run = (uint32_t)(clock_wall_ms() / 1000);
+    } else if (read_only) {
+        disk_failed(q, "cannot write in", q->dir, EROFS);
+    }
+    queue_set_sizes(q, disk_size(q));
+    q->unspilled_from = q->first_own_seq = q->next_seq;
+    pthread_mutex_unlock(&q->lock);
+    return true;
+}
+
 struct queue *queue_open(const struct queue_options *options, struct err *err)
 {
     struct queue *q = xcalloc(1, sizeof *q);
-    struct err why = {0};
-    bool held;
-    q->lock_fd = -1;
+    q->lock_fd = q->current_fd = -1;
     q->next_seq = 1;
     q->run = 1;
     q->dir = xstrdup(options->dir);
     q->ledger = options->ledger;
+    q->opened_ms = clock_mono_ms();
     init_locks(q);
     set_defaults(q, options);
-    if (recover_directory(q, &held, &why)) {
-        recover_contents(q);
-    } else if (held) {
-        err_set(err, "%s", why.msg);
+    if (!open_directory(q, err)) {
         destroy(q);
         return NULL;
-    } else {
-        /* Whatever is there may have any number, so ours begin far away from those. */
-        log_error("queue", "%s: blocks stay in RAM", why.msg);
-        snprintf(q->disk_error, sizeof q->disk_error, "%.250s", why.msg);
-        q->disk_retry_ms = clock_mono_ms() + DISK_RETRY_MS;
-        q->next_seq = (uint64_t)clock_wall_ms() << 8;
-        q->run = (uint32_t)clock_wall_ms();
     }
-    set_sizes(q);
-    q->unspilled_from = q->next_seq;
     q->writer_runs = pthread_create(&q->writer, NULL, writer_run, q) == 0;
     if (!q->writer_runs) {
         err_set(err, "cannot start the writer thread");
@@ -155,21 +164,43 @@ static bool writer_must_know(const struct queue *q, const struct queue_reader *c
     return failing;
 }
 
-void queue_push(struct queue *q, struct block *b)
+/* The writer keeps the cap, unless a disk that hangs holds it. */
+static void keep_ram_cap(struct queue *q)
 {
-    struct queue_reader *readers[READERS_MAX];
-    pthread_mutex_lock(&q->lock);
+    bool hangs = q->io_since_ms && clock_mono_ms() - q->io_since_ms > STALL_MS;
+    size_t cap = q->options.ram_max_bytes;
+    while (q->ram_bytes > (hangs ? cap : 2 * cap)) {
+        log_throttled(LOG_KEY, LOG_ERROR, "queue",
+                      "the disk is too slow: the oldest blocks in RAM are dropped");
+        if (!entries_drop_oldest_in_ram(q))
+            break;
+    }
+}
+
+/* Under the lock: the readers to tell, in out. */
+static size_t append(struct queue *q, struct block *b, struct queue_reader **readers)
+{
     b->seq = q->next_seq++;
     ledger_scraped(q->ledger, b);
     q->scraped += b->samples;
-    struct entry *e = entry_push(q);
+    struct entry *e = entry_insert(q, q->n, 1);
     *e = (struct entry){.seq = b->seq, .lane = b->lane, .run = q->run, .samples = b->samples,
-                        .bytes = (uint32_t)b->size, .sealed_wall_ms = b->sealed_wall_ms, .pushed_ms = clock_mono_ms()};
+                        .bytes = (uint32_t)b->size, .sealed_wall_ms = b->sealed_wall_ms,
+                        .pushed_ms = clock_mono_ms()};
     entry_set_block(q, e, b);
     size_t n = claim_for_active(q, e, readers);
     if (writer_must_know(q, (const struct queue_reader *const *)readers, n))
         pthread_cond_signal(&q->wake);
     entries_trim(q);
+    keep_ram_cap(q);
+    return n;
+}
+
+void queue_push(struct queue *q, struct block *b)
+{
+    struct queue_reader *readers[READERS_MAX];
+    pthread_mutex_lock(&q->lock);
+    size_t n = append(q, b, readers);
     for (size_t i = 0; i < n; i++)
         readers[i]->notifying++;
     pthread_mutex_unlock(&q->lock);
@@ -190,8 +221,7 @@ void queue_stats(struct queue *q, struct queue_stats *out)
     out->ram_bytes = q->ram_bytes;
     out->disk_bytes = q->disk_bytes;
     out->disk_bytes_max = q->max_bytes;
-    for (const struct log_segment *s = q->oldest; s; s = s->next)
-        out->segments++;
+    out->segments = q->segments;
     out->disk_written_bytes_total = q->written_bytes;
     out->disk_read_bytes_total = q->read_bytes;
     out->fsyncs_total = q->fsyncs;
@@ -204,9 +234,7 @@ bool queue_urgent(const struct queue *q)
 {
     struct queue *own = (struct queue *)q; /* the lock is not part of what const promises */
     pthread_mutex_lock(&own->lock);
-    bool urgent = false;
-    for (const struct log_segment *s = q->oldest; s; s = s->next)
-        urgent = urgent || s->entries > 0;
+    bool urgent = q->disk_blocks > 0;
     for (unsigned i = 0; i < READERS_MAX; i++)
         urgent = urgent || (q->readers[i] && q->readers[i]->failing);
     pthread_mutex_unlock(&own->lock);

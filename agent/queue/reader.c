@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader: an endpoint's way through the log: taking blocks lane by lane, acknowledging them, and the cursor that
-   remembers it. */
+/* reader: an endpoint's way through the log: taking blocks lane by lane, and giving them back. */
 #include "queue_private.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* How far behind the first pending block a free lane is looked for. */
 #define LOOKAHEAD 4096
+/* A cold segment is brought back when fewer blocks than this are before it. */
+#define THAW_AHEAD 64
+/* A block that the disk fails to read so often, DISK_RETRY_MS apart, is lost: the others are behind it. */
+#define READ_FAILURES_MAX 5
+
+/* ---- slots ---- */
 
 struct queue_reader *reader_add(struct queue *q, const char *name)
 {
@@ -22,6 +29,7 @@ struct queue_reader *reader_add(struct queue *q, const char *name)
         r->q = q;
         r->slot = i;
         r->cursor_fd = -1;
+        r->from_seq = q->next_seq;
         snprintf(r->name, sizeof r->name, "%s", name);
         snprintf(r->cursor.name, sizeof r->cursor.name, "%s", name);
         pthread_mutex_init(&r->cursor_lock, NULL);
@@ -39,7 +47,7 @@ void reader_free(struct queue_reader *r)
     free(r);
 }
 
-static struct queue_reader *find_reader(const struct queue *q, const char *name)
+struct queue_reader *reader_find(const struct queue *q, const char *name)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
         if (q->readers[i] && strcmp(q->readers[i]->name, name) == 0)
@@ -48,107 +56,97 @@ static struct queue_reader *find_reader(const struct queue *q, const char *name)
     return NULL;
 }
 
-/* ---- cursor ---- */
-
-static bool is_pending(const struct entry *e, const struct queue_reader *r)
+/* Forgets a name that nobody uses and that has nothing to deliver. False when there is none. This is the one
+   place that deletes a file under the lock: it happens after a good thirty renamings. */
+static bool make_room(struct queue *q)
 {
-    return (e->pending & (1u << r->slot)) != 0;
-}
-
-/* The first entry that is pending for r, or q->n. */
-static size_t first_pending(const struct queue_reader *r)
-{
-    const struct queue *q = r->q;
-    size_t i = entry_lower(q, r->from_seq);
-    while (i < q->n && !is_pending(entry_at(q, i), r))
-        i++;
-    return i;
-}
-
-void reader_update_cursor(struct queue_reader *r)
-{
-    const struct queue *q = r->q;
-    size_t i = first_pending(r);
-    r->from_seq = i < q->n ? entry_at(q, i)->seq : q->next_seq;
-    r->cursor.low = r->from_seq - 1;
-    r->cursor_dirty = true;
-}
-
-void reader_store_cursor(struct queue_reader *r, bool sync)
-{
-    struct queue *q = r->q;
-    struct err err = {0};
-    pthread_mutex_lock(&r->cursor_lock);
-    if (r->cursor_fd < 0) {
-        char *path = cursor_path(q->dir, r->name);
-        r->cursor_fd = cursor_open(path, &err);
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        struct queue_reader *r = q->readers[i];
+        if (r->active || r->blocks || r->notifying || r->storing)
+            continue;
+        char *path = q->lock_fd >= 0 ? cursor_path(q->dir, r->name) : NULL;
+        if (path)
+            unlink(path);
         free(path);
+        q->readers[i] = NULL;
+        reader_free(r);
+        return true;
     }
-    pthread_mutex_lock(&q->lock);
-    struct cursor snapshot = r->cursor;
-    r->cursor.turn++;
-    r->cursor_dirty = false;
-    pthread_mutex_unlock(&q->lock);
-    bool stored = r->cursor_fd >= 0 && cursor_write(r->cursor_fd, &snapshot);
-    if (stored && sync)
-        (void)fdatasync(r->cursor_fd);
-    if (!stored)
-        log_throttled(1, LOG_ERROR, "queue", "cannot store what %s has delivered: a restart may send it twice", r->name);
-    pthread_mutex_unlock(&r->cursor_lock);
+    return false;
 }
 
 /* ---- open, close ---- */
 
-/* Under the lock: claims what the name has pending by right of being the first, and books what this process did not
-   scrape or scraped without it. */
-static void activate(struct queue_reader *r, bool is_new)
+bool reader_claim_unclaimed(struct queue_reader *r)
 {
     struct queue *q = r->q;
-    bool claimed = false;
+    uint64_t blocks = r->blocks, samples = r->samples;
     for (size_t i = 0; i < q->n; i++) {
         struct entry *e = entry_at(q, i);
         if (!e->unclaimed)
             continue;
         e->unclaimed = false;
         entry_claim(e, r);
-        claimed = true;
     }
-    if (is_new && !claimed)
-        r->from_seq = q->next_seq;
-    if (!r->restored && r->samples)
-        ledger_restored(q->ledger, str_of(r->name), r->samples);
-    r->restored = true;
+    for (struct log_segment *s = q->oldest; s; s = s->next) {
+        if (s->cold && s->unclaimed)
+            cold_claim(s, r);
+    }
+    if (r->samples > samples)
+        ledger_restored(q->ledger, str_of(r->name), r->samples - samples);
+    return r->blocks > blocks;
+}
+
+/* How much of what was scraped is in the books of a name that has been forgotten. */
+static uint64_t booked_before(struct queue *q, const char *name)
+{
+    struct ledger_totals sum;
+    ledger_sum(q->ledger, str_of(name), &sum);
+    uint64_t out = sum.delivered + sum.filtered + sum.lost + sum.absent;
+    return out > sum.restored ? out - sum.restored : 0;
+}
+
+/* Under the lock: claims what nobody has claimed, and books what was scraped without the reader. */
+static void activate(struct queue_reader *r, bool is_new)
+{
+    struct queue *q = r->q;
+    if (is_new)
+        r->scraped_at_close = booked_before(q, r->name);
+    reader_claim_unclaimed(r);
     if (q->scraped > r->scraped_at_close)
         ledger_absent(q->ledger, str_of(r->name), q->scraped - r->scraped_at_close);
     r->active = true;
     reader_update_cursor(r);
 }
 
-struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx), void *ctx,
-                                       struct err *err)
+struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx),
+                                       void *ctx, struct err *err)
 {
     if (strlen(name) >= CURSOR_NAME_MAX) {
         err_set(err, "the endpoint's name is longer than %d bytes", CURSOR_NAME_MAX - 1);
         return NULL;
     }
     pthread_mutex_lock(&q->lock);
-    struct queue_reader *r = find_reader(q, name);
+    struct queue_reader *r = reader_find(q, name);
     bool is_new = r == NULL;
     if (is_new)
         r = reader_add(q, name);
-    if (!r || r->active) {
-        err_set(err, r ? "endpoint \"%s\" is already reading" : "no room for endpoint \"%s\": %d at most, those that "
-                "were removed from the configuration included", name, READERS_MAX);
+    if (!r && make_room(q))
+        r = reader_add(q, name);
+    if (!r) {
+        err_set(err, "no room for endpoint \"%s\": %d at most, and those removed from the configuration count "
+                "until their blocks are delivered or dropped", name, READERS_MAX);
+    } else if (r->active) {
+        err_set(err, "endpoint \"%s\" is already reading", name);
         r = NULL;
     } else {
         r->notify = notify;
         r->ctx = ctx;
         r->failing = false;
         activate(r, is_new);
+        reader_store_cursor(r, STORE);
     }
     pthread_mutex_unlock(&q->lock);
-    if (r)
-        reader_store_cursor(r, false);
     return r;
 }
 
@@ -167,8 +165,8 @@ void queue_reader_close(struct queue_reader *r)
     r->notify = NULL;
     r->scraped_at_close = q->scraped;
     pthread_cond_signal(&q->wake);
+    reader_store_cursor(r, STORE);
     pthread_mutex_unlock(&q->lock);
-    reader_store_cursor(r, false);
 }
 
 void queue_reader_limits(struct queue_reader *r, uint64_t max_bytes, int64_t max_age_ms)
@@ -195,37 +193,79 @@ static bool lane_is_free(const struct queue_reader *r, const struct entry *e)
     return e->lane < CURSOR_LANES_MAX && !r->out[e->lane];
 }
 
-/* The first pending entry of a free lane, of the oldest run that has any: runs do not mix, because their lanes may hold
-   the same series. */
-static struct entry *choose(const struct queue_reader *r)
+/* The first pending entry of a free lane, of the oldest run that has any: runs do not mix, because their
+   lanes may hold the same series. Nothing behind the cold segment is looked at; *thaw when it is near. */
+static struct entry *choose(const struct queue_reader *r, const struct log_segment *cold, bool *thaw)
 {
     const struct queue *q = r->q;
-    size_t first = first_pending(r);
-    size_t end = first + LOOKAHEAD < q->n ? first + LOOKAHEAD : q->n;
-    for (size_t i = first; i < end; i++) {
+    struct entry *found = NULL;
+    uint32_t run = 0;
+    size_t ahead = 0, first = reader_first(r);
+    for (size_t i = first; i < q->n && i < first + LOOKAHEAD; i++) {
         struct entry *e = entry_at(q, i);
-        if (!is_pending(e, r))
-            continue;
-        if (e->run != entry_at(q, first)->run)
+        if (cold && e->seq > cold->first_seq)
             break;
-        if (lane_is_free(r, e))
-            return e;
+        if (!entry_is_pending(e, r))
+            continue;
+        run = ahead == 0 ? e->run : run;
+        if (e->run != run || (found && ahead >= THAW_AHEAD))
+            break;
+        ahead++;
+        if (!found && lane_is_free(r, e))
+            found = e;
+        if (found && !cold)
+            break;
     }
+    *thaw = cold && (ahead == 0 || (ahead < THAW_AHEAD && cold->run == run));
+    return found;
+}
+
+/* The block of e, for r. NULL when it is lost, or when the disk cannot read now: then *wait. Releases the
+   lock meanwhile. */
+static struct block *fetch(struct queue_reader *r, const struct entry *e, bool *wait)
+{
+    struct queue *q = r->q;
+    struct err err = {0};
+    uint64_t seq = e->seq;
+    uint32_t bytes = e->bytes;
+    int why;
+    *wait = clock_mono_ms() < r->read_retry_ms;
+    if (*wait)
+        return NULL;
+    struct block *b = segments_fetch(q, e->segment, e->offset, false, &why, &err);
+    if (b) {
+        q->read_bytes += bytes;
+        r->read_failures = 0;
+        return b;
+    }
+    r->read_failures = r->read_failed_seq == seq ? r->read_failures + 1 : 1;
+    r->read_failed_seq = seq;
+    bool gone = why == ENOENT || why == EBADMSG || (why == EIO && r->read_failures >= READ_FAILURES_MAX);
+    if (gone) {
+        log_error("queue", "block %llu is lost: %s", (unsigned long long)seq, err.msg);
+        q->corrupt++;
+        entry_lose(q, seq, ALL_READERS, LEDGER_CORRUPT);
+        return NULL;
+    }
+    disk_failed(q, "cannot read", err.msg, why);
+    r->read_retry_ms = clock_mono_ms() + DISK_RETRY_MS;
+    *wait = true;
     return NULL;
 }
 
-/* Reads a block that is only on disk. Called with the lock, returns with it. */
-static struct block *fetch(struct queue *q, struct entry *e, struct err *err)
+/* Under the lock. NULL when another one may be tried, unless *wait. */
+static struct block *take_entry(struct queue_reader *r, struct entry *e, bool *wait)
 {
-    struct log_segment *segment = e->segment;
-    uint64_t offset = e->offset;
-    segment->users++;
-    pthread_mutex_unlock(&q->lock);
-    struct block *b = segment_read(segment->fd, offset, err);
-    pthread_mutex_lock(&q->lock);
-    segment->users--;
+    uint64_t seq = e->seq;
+    uint32_t lane = e->lane;
+    struct block *b = e->block ? block_ref(e->block) : fetch(r, e, wait);
+    e = entry_find(r->q, seq);
+    if (b && (!e || !entry_is_pending(e, r))) { /* dropped meanwhile, and booked */
+        block_unref(b);
+        return NULL;
+    }
     if (b)
-        q->read_bytes += b->size;
+        r->out[lane] = block_ref(b);
     return b;
 }
 
@@ -233,22 +273,19 @@ struct block *queue_take(struct queue_reader *r)
 {
     struct queue *q = r->q;
     struct block *b = NULL;
+    bool wait = false, unreadable = false;
     pthread_mutex_lock(&q->lock);
-    for (struct entry *e; !b && (e = choose(r));) {
-        struct err err = {0};
-        uint64_t seq = e->seq;
-        uint32_t lane = e->lane;
-        b = e->block ? block_ref(e->block) : fetch(q, e, &err);
-        if (!b) {
-            log_error("queue", "block %llu is unreadable and lost for %s: %s", (unsigned long long)seq, r->name, err.msg);
-            q->corrupt++;
-            entry_lose(q, seq, 1u << r->slot, LEDGER_CORRUPT);
-        } else if (!entry_find(q, seq)) { /* dropped by a cap meanwhile */
-            block_unref(b);
-            b = NULL;
-        } else {
-            r->out[lane] = block_ref(b);
+    while (!b && !wait) {
+        bool thaw;
+        struct log_segment *cold = cold_first(r);
+        struct entry *e = choose(r, cold, &thaw);
+        if (thaw && !unreadable) {
+            unreadable = !cold_thaw(q, cold);
+            continue;
         }
+        if (!e)
+            break;
+        b = take_entry(r, e, &wait);
     }
     pthread_mutex_unlock(&q->lock);
     return b;
@@ -265,26 +302,31 @@ static void put_back(struct queue_reader *r, const struct block *b)
     }
 }
 
+/* The lanes of another run are other lanes. */
+static void advance_lane(struct cursor *c, const struct entry *e)
+{
+    if (e->run != c->run) {
+        c->run = e->run;
+        memset(c->acked, 0, sizeof c->acked);
+    }
+    c->acked[e->lane] = e->seq;
+}
+
 void queue_ack(struct queue_reader *r, struct block *b)
 {
     struct queue *q = r->q;
-    bool store = false;
     pthread_mutex_lock(&q->lock);
     struct entry *e = entry_find(q, b->seq);
     put_back(r, b);
-    if (e && is_pending(e, r)) {
-        if (e->run != r->cursor.run) {
-            r->cursor.run = e->run;
-            memset(r->cursor.acked, 0, sizeof r->cursor.acked);
-        }
-        r->cursor.acked[e->lane] = e->seq;
+    if (e && entry_is_pending(e, r)) {
+        bool on_disk = q->oldest || q->spilling; /* also what this one is the last of */
+        advance_lane(&r->cursor, e);
         entry_settle(q, e, r);
-        store = q->oldest != NULL;
+        if (on_disk)
+            reader_store_cursor(r, STORE_UNLESS_BUSY);
     }
     pthread_mutex_unlock(&q->lock);
     block_unref(b);
-    if (store)
-        reader_store_cursor(r, false);
 }
 
 void queue_release(struct queue_reader *r, struct block *b)
@@ -297,11 +339,29 @@ void queue_release(struct queue_reader *r, struct block *b)
 
 /* ---- state ---- */
 
+/* The oldest block r has to deliver: whether there is one, since when, and whether it is on disk. */
+static bool oldest(const struct queue_reader *r, int64_t *wall_ms, bool *on_disk)
+{
+    const struct queue *q = r->q;
+    const struct log_segment *cold = cold_first(r);
+    size_t i = reader_first(r);
+    const struct entry *e = i < q->n ? entry_at(q, i) : NULL;
+    if (cold && (!e || cold->first_seq < e->seq)) {
+        *wall_ms = cold->oldest_wall_ms;
+        *on_disk = true;
+        return true;
+    }
+    *wall_ms = e ? e->sealed_wall_ms : 0;
+    *on_disk = e && e->segment;
+    return e != NULL;
+}
+
 bool queue_reader_behind(const struct queue_reader *r)
 {
+    int64_t wall_ms;
+    bool behind;
     pthread_mutex_lock(&r->q->lock);
-    size_t i = first_pending(r);
-    bool behind = i < r->q->n && entry_at(r->q, i)->segment != NULL;
+    (void)oldest(r, &wall_ms, &behind);
     pthread_mutex_unlock(&r->q->lock);
     return behind;
 }
@@ -310,13 +370,10 @@ void queue_reader_stats(const struct queue_reader *r, struct queue_reader_stats 
 {
     *out = (struct queue_reader_stats){0};
     pthread_mutex_lock(&r->q->lock);
-    size_t i = first_pending(r);
-    const struct entry *oldest = i < r->q->n ? entry_at(r->q, i) : NULL;
     snprintf(out->name, sizeof out->name, "%s", r->name);
     out->buffered_blocks = r->blocks;
     out->buffered_samples = r->samples;
     out->buffered_bytes = r->bytes;
-    out->oldest_wall_ms = oldest ? oldest->sealed_wall_ms : 0;
-    out->behind = oldest && oldest->segment;
+    (void)oldest(r, &out->oldest_wall_ms, &out->behind);
     pthread_mutex_unlock(&r->q->lock);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* recover: what an earlier run left in the directory. Nothing is wiped: what cannot be read is named and stepped over,
-   what this version does not know is left alone. New data goes to new segments, never behind an old tail. */
+/* recover: what an earlier run left in the directory. Nothing is wiped: what cannot be read is named and
+   stepped over, what this version does not know is left alone. New data goes to new segments, never behind an
+   old tail.
+
+   It also serves a directory that could not be used at the start and comes later: what is in it is put before
+   the blocks of this run, whose numbers begin far behind (see queue_open). */
 #include "queue_private.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -17,55 +20,83 @@
 
 #define SEGMENT_PREFIX "seg-"
 #define SEGMENT_SUFFIX ".log"
+/* Numbers begin so far behind the name of a file that is not read. */
+#define CLEARANCE (1ull << 32)
 
-bool recover_directory(struct queue *q, bool *held, struct err *err)
+/* A record as found; `torn` ones have only a header and perhaps a job table, which is then in `jobs`. */
+struct found {
+    struct record record;
+    bool torn;
+    struct block *jobs;
+};
+
+struct listing {
+    struct cursor *cursors;
+    size_t cursors_n, cursors_cap;
+    char **segments; /* paths, sorted */
+    size_t segments_n, segments_cap;
+};
+
+/* What one file holds. */
+struct contents {
+    bool skip; /* not ours, or not to be read by this version */
+    bool empty;
+    struct found *v;
+    size_t n, cap;
+    uint64_t size, damaged;
+};
+
+/* ---- the directory ---- */
+
+int recover_directory(const struct queue *q, bool *held, bool *read_only, struct err *err)
 {
-    *held = false;
+    *held = *read_only = false;
     if (!file_make_dirs(q->dir, err))
-        return false;
+        return -1;
     char *path = file_join(q->dir, "lock");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0 && errno != ENOENT) {
+        int why = errno;
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        *read_only = fd >= 0;
+        errno = why;
+    }
     if (fd < 0) {
         err_set(err, "cannot open %s: %s", path, strerror(errno));
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         *held = errno == EWOULDBLOCK;
-        err_set(err, *held ? "%s is in use by another process" : "cannot lock %s", q->dir);
+        if (*held)
+            err_set(err, "%s is in use by another process", q->dir);
+        else
+            err_set(err, "cannot lock %s: %s", q->dir, strerror(errno));
         close(fd);
         fd = -1;
     }
     free(path);
-    if (q->lock_fd >= 0)
-        close(q->lock_fd);
-    q->lock_fd = fd;
-    return fd >= 0;
+    return fd;
 }
 
-static void load_cursors(struct queue *q, DIR *dir)
+/* ---- listing, not under the lock ---- */
+
+static void list_cursor(const struct queue *q, struct listing *l, const char *file)
 {
-    for (struct dirent *d; (d = readdir(dir));) {
-        char name[CURSOR_NAME_MAX];
-        if (!cursor_name_of(d->d_name, name))
-            continue;
-        struct queue_reader *r = reader_add(q, name);
-        if (!r) {
-            log_error("queue", "more than %d cursors in %s: %s is ignored", READERS_MAX, q->dir, d->d_name);
-            continue;
-        }
-        char *path = file_join(q->dir, d->d_name);
-        if (!cursor_read(path, &r->cursor)) {
-            log_error("queue", "%s is damaged: everything still on disk will be sent to %s again", path, name);
-            memcpy(r->cursor.name, name, sizeof name);
-        }
-        if (r->cursor.low >= q->next_seq)
-            q->next_seq = r->cursor.low + 1;
-        for (size_t i = 0; i < CURSOR_LANES_MAX; i++) {
-            if (r->cursor.acked[i] >= q->next_seq)
-                q->next_seq = r->cursor.acked[i] + 1;
-        }
-        if (r->cursor.run >= q->run)
-            q->run = r->cursor.run + 1;
-        free(path);
+    char name[CURSOR_NAME_MAX];
+    struct cursor c;
+    if (!cursor_name_of(file, name))
+        return;
+    char *path = file_join(q->dir, file);
+    if (!cursor_read(path, &c)) {
+        if (name[0])
+            log_error("queue", "%s is damaged: what is on disk will be sent to %s again", path, name);
+        else
+            log_error("queue", "%s is damaged, and its endpoint is unknown: it is not used", path);
+        memcpy(c.name, name, sizeof name);
     }
+    if (c.name[0]) {
+        l->cursors = xgrow(l->cursors, &l->cursors_cap, l->cursors_n + 1, sizeof *l->cursors);
+        l->cursors[l->cursors_n++] = c;
+    }
+    free(path);
 }
 
 static bool is_segment(const char *name)
@@ -79,122 +110,295 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Names of segments in order of their first seq, which their hexadecimal names sort by. */
-static char **list_segments(DIR *dir, size_t *n)
+static bool list_directory(const struct queue *q, struct listing *l)
 {
-    char **v = NULL;
-    size_t cap = 0;
-    *n = 0;
+    *l = (struct listing){0};
+    DIR *dir = opendir(q->dir);
+    if (!dir)
+        return false;
     for (struct dirent *d; (d = readdir(dir));) {
+        list_cursor(q, l, d->d_name);
         if (!is_segment(d->d_name))
             continue;
-        v = xgrow(v, &cap, *n + 1, sizeof *v);
-        v[(*n)++] = xstrdup(d->d_name);
+        l->segments = xgrow(l->segments, &l->segments_cap, l->segments_n + 1, sizeof *l->segments);
+        l->segments[l->segments_n++] = file_join(q->dir, d->d_name);
     }
-    if (*n)
-        qsort(v, *n, sizeof *v, by_name);
-    return v;
+    closedir(dir);
+    if (l->segments_n)
+        qsort(l->segments, l->segments_n, sizeof *l->segments, by_name);
+    return true;
 }
 
-/* The entry's bits: every remembered reader that has not delivered it. */
-static void claim_for_all(struct queue *q, struct entry *e, bool any_reader)
+static void listing_free(struct listing *l)
 {
-    for (unsigned i = 0; i < READERS_MAX; i++) {
-        struct queue_reader *r = q->readers[i];
-        if (r && !cursor_delivered(&r->cursor, e->seq, e->lane, e->run))
-            entry_claim(e, r);
-    }
-    e->unclaimed = !any_reader;
+    for (size_t i = 0; i < l->segments_n; i++)
+        free(l->segments[i]);
+    free(l->segments);
+    free(l->cursors);
 }
 
-static void add_record(struct queue *q, struct log_segment *segment, const struct record *r)
+/* ---- one file, not under the lock ---- */
+
+static void note(struct contents *c, int fd, const struct record *r, bool torn)
 {
-    struct entry *last = q->n ? entry_at(q, q->n - 1) : NULL;
-    if (last && r->seq <= last->seq) {
-        log_warn("queue", "%s: record %llu stands twice or out of order: skipped", segment->path, (unsigned long long)r->seq);
-        return;
-    }
-    struct entry *e = entry_push(q);
-    *e = (struct entry){.seq = r->seq, .lane = r->lane, .run = r->run, .samples = r->samples,
-                        .bytes = (uint32_t)r->size, .segment = segment, .offset = r->offset,
-                        .sealed_wall_ms = r->sealed_wall_ms};
-    segment->entries++;
-    claim_for_all(q, e, q->readers[0] != NULL);
-    if (r->seq >= q->next_seq)
-        q->next_seq = r->seq + 1;
-    if (r->run >= q->run)
-        q->run = r->run + 1;
+    c->v = xgrow(c->v, &c->cap, c->n + 1, sizeof *c->v);
+    struct found *f = &c->v[c->n++];
+    *f = (struct found){.record = *r, .torn = torn};
+    if (torn)
+        f->jobs = segment_read_jobs(fd, r->offset);
 }
 
-static void load_records(struct queue *q, struct log_segment *segment)
+static void read_records(const char *path, int fd, struct contents *c)
 {
     uint64_t offset = SEGMENT_HEADER_BYTES;
     struct record r;
-    for (enum segment_step step; (step = segment_next(segment->fd, &offset, &r)) != STEP_END;) {
-        if (step == STEP_RECORD) {
-            add_record(q, segment, &r);
-        } else {
-            q->corrupt++;
-            log_error("queue", "%s: damaged from byte %llu to %llu, read on from there", segment->path,
-                      (unsigned long long)r.offset, (unsigned long long)offset);
-        }
+    for (enum segment_step step; (step = segment_next(fd, &offset, &r)) != STEP_END;) {
+        if (step == STEP_RECORD || step == STEP_TORN)
+            note(c, fd, &r, step == STEP_TORN);
+        if (step == STEP_RECORD)
+            continue;
+        c->damaged++;
+        log_error("queue", "%s: damaged from byte %llu to %llu, read on from there", path,
+                  (unsigned long long)r.offset, (unsigned long long)offset);
     }
+}
+
+static void read_segment(const char *path, struct contents *c)
+{
+    *c = (struct contents){.skip = true};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    if (size < 0) {
+        log_error("queue", "cannot read %s, its data waits for the next start: %s", path, strerror(errno));
+        goto out;
+    }
+    enum segment_kind kind = segment_check(fd);
+    c->size = (uint64_t)size;
+    c->empty = kind == SEGMENT_EMPTY;
+    if (kind == SEGMENT_NEWER)
+        log_error("queue", "%s is of a newer format: left alone, its data is not sent by this version", path);
+    if (kind == SEGMENT_NEWER || c->empty)
+        goto out;
+    read_records(path, fd, c);
+    c->skip = kind != SEGMENT_GOOD && c->n == 0;
+    if (kind != SEGMENT_GOOD) {
+        c->damaged++;
+        log_error("queue", "%s: the file's header is damaged, %zu records found behind it%s", path, c->n,
+                  c->skip ? ": left alone" : "");
+    }
+out:
+    if (fd >= 0)
+        close(fd);
+}
+
+static void contents_free(struct contents *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        block_unref(c->v[i].jobs);
+    free(c->v);
+}
+
+/* The largest number in use in the directory, by names and by contents. */
+static uint64_t largest_seq(const struct listing *l)
+{
+    uint64_t max = 0;
+    for (size_t i = 0; i < l->cursors_n; i++) {
+        max = l->cursors[i].low > max ? l->cursors[i].low : max;
+        for (size_t k = 0; k < CURSOR_LANES_MAX; k++)
+            max = l->cursors[i].acked[k] > max ? l->cursors[i].acked[k] : max;
+    }
+    for (size_t i = 0; i < l->segments_n; i++) {
+        struct contents c;
+        read_segment(l->segments[i], &c);
+        for (size_t k = 0; k < c.n; k++)
+            max = c.v[k].record.seq > max ? c.v[k].record.seq : max;
+        contents_free(&c);
+    }
+    return max;
+}
+
+/* ---- taking over, under the lock ---- */
+
+/* The cursors found, by the slots of their readers; NULL for a reader that has none. */
+struct places {
+    const struct cursor *of[READERS_MAX];
+    bool any;
+};
+
+/* A late cursor must not undo what this run has acknowledged; an early one is all there is. */
+static void take_cursor(struct queue_reader *r, const struct cursor *found, bool late)
+{
+    uint64_t turn = found->turn > r->cursor.turn ? found->turn : r->cursor.turn;
+    if (!late || r->cursor.run != r->q->run)
+        r->cursor = *found;
+    r->cursor.turn = turn;
+}
+
+static void take_cursors(struct queue *q, const struct listing *l, bool late, struct places *places)
+{
+    *places = (struct places){.any = l->cursors_n > 0};
+    for (size_t i = 0; i < l->cursors_n; i++) {
+        const struct cursor *found = &l->cursors[i];
+        struct queue_reader *r = reader_find(q, found->name);
+        if (!r)
+            r = reader_add(q, found->name);
+        if (!r) {
+            log_error("queue", "more than %d cursors in %s: what is left for %s is not kept", READERS_MAX,
+                      q->dir, found->name);
+            continue;
+        }
+        take_cursor(r, found, late);
+        places->of[r->slot] = found;
+        if (found->low >= q->next_seq)
+            q->next_seq = found->low + 1;
+        for (size_t k = 0; k < CURSOR_LANES_MAX; k++) {
+            if (found->acked[k] >= q->next_seq)
+                q->next_seq = found->acked[k] + 1;
+        }
+        if (!late && found->run >= q->run)
+            q->run = found->run + 1;
+    }
+}
+
+static bool is_owed(const struct places *places, unsigned slot, const struct record *r)
+{
+    const struct cursor *c = places->of[slot];
+    return c && !cursor_delivered(c, r->seq, r->lane, r->run);
+}
+
+/* A record that the end of the file cuts: how much it held is known, so that is in the books. */
+static void take_torn(struct queue *q, const struct found *f, const struct places *places)
+{
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        if (!is_owed(places, i, &f->record))
+            continue;
+        struct str name = str_of(q->readers[i]->name);
+        ledger_restored(q->ledger, name, f->record.samples);
+        if (f->jobs)
+            ledger_lost_block(q->ledger, name, f->jobs, LEDGER_CORRUPT);
+        else
+            ledger_lost(q->ledger, name, STR(""), LEDGER_CORRUPT, f->record.samples);
+    }
+    if (!places->any)
+        ledger_lost(q->ledger, STR(""), STR(""), LEDGER_CORRUPT, f->record.samples);
+}
+
+static void take_record(struct queue *q, struct log_segment *s, const struct record *r,
+                        const struct places *places)
+{
+    size_t i = entry_lower(q, r->seq);
+    bool twice = i < q->n && entry_at(q, i)->seq == r->seq; /* a write that failed half-way and was repeated */
+    bool owed = !places->any;
+    for (unsigned k = 0; k < READERS_MAX; k++)
+        owed = owed || is_owed(places, k, r);
+    if (twice || !owed)
+        return;
+    struct entry *e = entry_insert(q, i, 1);
+    *e = (struct entry){.seq = r->seq, .lane = r->lane, .run = r->run, .samples = r->samples,
+                        .bytes = (uint32_t)r->size, .offset = r->offset, .sealed_wall_ms = r->sealed_wall_ms,
+                        .unclaimed = !places->any};
+    segments_enter(q, s, e);
+    for (unsigned k = 0; k < READERS_MAX; k++) {
+        if (is_owed(places, k, r))
+            entry_claim(e, q->readers[k]);
+    }
+}
+
+static void take_contents(struct queue *q, char *path, const struct contents *c, bool late,
+                          const struct places *places)
+{
+    uint64_t before[READERS_MAX] = {0};
+    for (unsigned i = 0; i < READERS_MAX; i++)
+        before[i] = q->readers[i] ? q->readers[i]->samples : 0;
+    struct log_segment *s = segments_add(q, path, c->size);
+    q->corrupt += c->damaged;
+    s->users++;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct record *r = &c->v[i].record;
+        if (r->seq >= q->next_seq)
+            q->next_seq = r->seq + 1;
+        if (!late && r->run >= q->run)
+            q->run = r->run + 1;
+        if (c->v[i].torn) {
+            take_torn(q, &c->v[i], places);
+            continue;
+        }
+        s->records++;
+        take_record(q, s, r, places);
+    }
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        if (places->of[i] && q->readers[i]->samples > before[i])
+            ledger_restored(q->ledger, str_of(q->readers[i]->name), q->readers[i]->samples - before[i]);
+    }
+    s->users--;
+    segments_collect(q, s);
+    cold_freeze(q);
 }
 
 /* Our numbers begin far behind those of a file that is not read, so that no name of ours meets it. */
-static void stay_clear(struct queue *q, const char *name)
+static void stay_clear(struct queue *q, const char *path)
 {
-    uint64_t first = strtoull(name + sizeof SEGMENT_PREFIX - 1, NULL, 16);
-    if (first < UINT64_MAX >> 1 && first + (1ull << 32) > q->next_seq)
-        q->next_seq = first + (1ull << 32);
+    uint64_t first = strtoull(strrchr(path, '/') + sizeof SEGMENT_PREFIX, NULL, 16);
+    if (first < UINT64_MAX >> 1 && first + CLEARANCE > q->next_seq)
+        q->next_seq = first + CLEARANCE;
 }
 
-static void load_segment(struct queue *q, const char *name)
+/* Without the lock at the start and at the end. */
+static void take_segment(struct queue *q, char *path, bool late, const struct places *places)
 {
-    char *path = file_join(q->dir, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-    enum segment_kind kind = size < 0 ? SEGMENT_FOREIGN : segment_check(fd);
-    if (kind == SEGMENT_NEWER) {
-        log_error("queue", "%s is of a newer format: left alone, its data is not sent by this version", path);
-        stay_clear(q, name);
-    } else if (size < 0) {
-        log_error("queue", "cannot read %s: %s", path, strerror(errno));
+    struct contents c;
+    read_segment(path, &c);
+    pthread_mutex_lock(&q->lock);
+    if (!c.skip || c.empty) {
+        take_contents(q, xstrdup(path), &c, late, places); /* an empty one is deleted */
+    } else {
+        q->corrupt += c.damaged;
+        if (!late)
+            stay_clear(q, path);
     }
-    if (kind == SEGMENT_FOREIGN && size >= 0) {
-        log_error("queue", "%s: the file's header is damaged, looking for records behind it", path);
-        q->corrupt++;
-    }
-    if (size >= 0 && kind != SEGMENT_NEWER) {
-        load_records(q, segments_add(q, path, fd, 0, (uint64_t)size));
-        return;
-    }
-    if (fd >= 0)
-        close(fd);
-    free(path);
+    pthread_mutex_unlock(&q->lock);
+    contents_free(&c);
 }
 
-void recover_contents(struct queue *q)
+/* After all is there. */
+static void finish(struct queue *q, const struct places *places)
 {
-    size_t n = 0;
-    DIR *dir = opendir(q->dir);
-    if (!dir)
-        return;
-    load_cursors(q, dir);
-    rewinddir(dir);
-    char **names = list_segments(dir, &n);
-    closedir(dir);
-    for (size_t i = 0; i < n; i++) {
-        load_segment(q, names[i]);
-        free(names[i]);
-    }
-    free(names);
     entries_trim(q);
     for (unsigned i = 0; i < READERS_MAX; i++) {
-        if (q->readers[i])
-            reader_update_cursor(q->readers[i]);
+        struct queue_reader *r = q->readers[i];
+        if (r && r->active && !places->any && reader_claim_unclaimed(r))
+            log_info("queue", "%s has no cursors: what is there goes to %s", q->dir, r->name);
+        if (r)
+            reader_update_cursor(r);
     }
-    segments_collect(q, true);
-    if (q->n)
-        log_info("queue", "%zu undelivered blocks found in %s", q->n, q->dir);
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        const struct queue_reader *r = q->readers[i];
+        if (r && r->blocks && places->of[i])
+            log_info("queue", "%llu undelivered blocks for %s found in %s", (unsigned long long)r->blocks,
+                     r->name, q->dir);
+    }
+}
+
+bool recover_contents(struct queue *q, bool late)
+{
+    struct listing l;
+    struct places places;
+    pthread_mutex_unlock(&q->lock);
+    bool ok = list_directory(q, &l);
+    uint64_t largest = ok && late ? largest_seq(&l) : 0;
+    pthread_mutex_lock(&q->lock);
+    if (!ok || (late && q->n > 0 && largest >= q->first_own_seq)) {
+        listing_free(&l);
+        return false;
+    }
+    if (largest >= q->next_seq)
+        q->next_seq = q->first_own_seq = largest + 1;
+    take_cursors(q, &l, late, &places);
+    pthread_mutex_unlock(&q->lock);
+    for (size_t i = 0; i < l.segments_n; i++)
+        take_segment(q, l.segments[i], late, &places);
+    pthread_mutex_lock(&q->lock);
+    finish(q, &places);
+    listing_free(&l);
+    return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* segment: the bytes of the log: encoding records, checking and reading them back, finding the next good one. */
+/* segment: the bytes of the log: encoding records, checking and reading them back, finding the next good
+   one. */
 #include "segment.h"
 
 #include "base/alloc.h"
@@ -18,7 +19,7 @@
 #define ZSTD_LEVEL 1
 #define RESYNC_CHUNK 65536
 
-/* The whole range or nothing. */
+/* The whole range or nothing; errno is EBADMSG when the file ends before it. */
 static bool read_at(int fd, uint64_t offset, void *out, size_t n)
 {
     char *p = out;
@@ -26,6 +27,8 @@ static bool read_at(int fd, uint64_t offset, void *out, size_t n)
         ssize_t got = pread(fd, p, n, (off_t)offset);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got == 0)
+            errno = EBADMSG;
         if (got <= 0)
             return false;
         p += got;
@@ -53,14 +56,23 @@ void segment_header(uint64_t first_seq, struct buf *out)
     buf_add(out, h, sizeof h);
 }
 
+static bool is_begun(const uint8_t *h, size_t n)
+{
+    static const uint8_t zeros[SEGMENT_HEADER_BYTES];
+    return memcmp(h, SEGMENT_MAGIC, n < 8 ? n : 8) == 0 || memcmp(h, zeros, n) == 0;
+}
+
 enum segment_kind segment_check(int fd)
 {
     uint8_t h[SEGMENT_HEADER_BYTES];
-    if (!read_at(fd, 0, h, sizeof h) || memcmp(h, SEGMENT_MAGIC, 8) != 0)
+    ssize_t n = pread(fd, h, sizeof h, 0);
+    if (n >= 0 && n < SEGMENT_HEADER_BYTES)
+        return is_begun(h, (size_t)n) ? SEGMENT_EMPTY : SEGMENT_FOREIGN;
+    if (n < 0 || memcmp(h, SEGMENT_MAGIC, 8) != 0)
         return SEGMENT_FOREIGN;
-    if (bytes_get32(h + 8) > SEGMENT_VERSION)
-        return SEGMENT_NEWER;
-    return bytes_get32(h + 12) == segment_crc(h) ? SEGMENT_GOOD : SEGMENT_FOREIGN;
+    if (bytes_get32(h + 12) != segment_crc(h))
+        return SEGMENT_DAMAGED;
+    return bytes_get32(h + 8) > SEGMENT_VERSION ? SEGMENT_NEWER : SEGMENT_GOOD;
 }
 
 /* ---- records, out ---- */
@@ -112,10 +124,11 @@ void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, st
     bytes_put32(h + 40, (uint32_t)payload.n);
     bytes_put32(h + 44, (uint32_t)b->size);
     bytes_put32(h + 48, hash_crc32c(0, payload.p, payload.n));
+    bytes_put32(h + 52, hash_crc32c(0, h + RECORD_HEADER_BYTES, jobs_bytes));
     bytes_put64(h + 56, (uint64_t)b->min_ts_ms);
     bytes_put64(h + 64, (uint64_t)b->max_ts_ms);
     bytes_put64(h + 72, (uint64_t)b->sealed_wall_ms);
-    bytes_put32(h + 4, hash_crc32c(0, h + 8, RECORD_HEADER_BYTES - 8 + jobs_bytes));
+    bytes_put32(h + 4, hash_crc32c(0, h + 8, RECORD_HEADER_BYTES - 8));
     buf_add_str(out, payload);
 }
 
@@ -134,6 +147,7 @@ static void parse_header(const uint8_t *h, struct record *r)
         .stored_bytes = bytes_get32(h + 40),
         .raw_bytes = bytes_get32(h + 44),
         .payload_crc = bytes_get32(h + 48),
+        .jobs_crc = bytes_get32(h + 52),
         .min_ts_ms = (int64_t)bytes_get64(h + 56),
         .max_ts_ms = (int64_t)bytes_get64(h + 64),
         .sealed_wall_ms = (int64_t)bytes_get64(h + 72),
@@ -141,28 +155,34 @@ static void parse_header(const uint8_t *h, struct record *r)
     r->size = (uint64_t)RECORD_HEADER_BYTES + r->jobs_bytes + r->stored_bytes;
 }
 
-/* Header and job table, checked. *jobs is malloc'ed (may be NULL when empty) unless jobs itself is NULL. */
-static bool read_header(int fd, uint64_t offset, struct record *r, uint8_t **jobs)
+/* A lane that no block can have would never be delivered: such a record is none. */
+static bool plausible(const struct record *r)
+{
+    return r->lane < BLOCK_LANES_MAX && r->jobs_bytes <= RECORD_JOBS_MAX &&
+           r->stored_bytes <= RECORD_PAYLOAD_MAX && r->raw_bytes <= RECORD_PAYLOAD_MAX;
+}
+
+static bool is_header(const uint8_t *h)
+{
+    return memcmp(h, RECORD_MAGIC, 4) == 0 &&
+           hash_crc32c(0, h + 8, RECORD_HEADER_BYTES - 8) == bytes_get32(h + 4);
+}
+
+static bool read_header(int fd, uint64_t offset, struct record *r)
 {
     uint8_t h[RECORD_HEADER_BYTES];
-    if (!read_at(fd, offset, h, sizeof h) || memcmp(h, RECORD_MAGIC, 4) != 0)
+    *r = (struct record){0};
+    if (!read_at(fd, offset, h, sizeof h))
+        return false;
+    errno = EBADMSG;
+    if (!is_header(h))
         return false;
     parse_header(h, r);
     r->offset = offset;
-    if (r->jobs_bytes > RECORD_JOBS_MAX || r->stored_bytes > RECORD_PAYLOAD_MAX || r->raw_bytes > RECORD_PAYLOAD_MAX)
-        return false;
-    uint8_t *table = xmalloc(r->jobs_bytes);
-    uint32_t crc = hash_crc32c(0, h + 8, sizeof h - 8);
-    bool ok = read_at(fd, offset + sizeof h, table, r->jobs_bytes) &&
-              hash_crc32c(crc, table, r->jobs_bytes) == bytes_get32(h + 4);
-    if (ok && jobs)
-        *jobs = table;
-    else
-        free(table);
-    return ok;
+    return plausible(r);
 }
 
-/* The next place behind `from` where an intact header begins; the end of the file otherwise. */
+/* The next place at or behind `from` where an intact header begins; the end of the file otherwise. */
 static uint64_t resync(int fd, uint64_t from, uint64_t end)
 {
     uint8_t chunk[RESYNC_CHUNK];
@@ -170,18 +190,16 @@ static uint64_t resync(int fd, uint64_t from, uint64_t end)
         size_t n = end - from < sizeof chunk ? (size_t)(end - from) : sizeof chunk;
         if (!read_at(fd, from, chunk, n))
             return end;
-        for (size_t i = 0; i + 4 <= n; i++) {
-            struct record r;
-            const uint8_t *hit = memmem(chunk + i, n - i, RECORD_MAGIC, 4);
+        size_t last = n - RECORD_HEADER_BYTES;
+        for (size_t i = 0; i <= last; i++) {
+            const uint8_t *hit = memmem(chunk + i, last - i + 4, RECORD_MAGIC, 4);
             if (!hit)
                 break;
             i = (size_t)(hit - chunk);
-            if (read_header(fd, from + i, &r, NULL))
+            if (is_header(hit))
                 return from + i;
         }
-        if (n < sizeof chunk)
-            return end;
-        from += n - 3; /* a magic may lie across the border */
+        from += last + 1;
     }
     return end;
 }
@@ -192,24 +210,27 @@ enum segment_step segment_next(int fd, uint64_t *offset, struct record *r)
     uint64_t end = size < 0 ? 0 : (uint64_t)size;
     if (*offset >= end)
         return STEP_END;
-    if (read_header(fd, *offset, r, NULL) && *offset + r->size <= end) {
+    bool known = read_header(fd, *offset, r);
+    if (known && r->size <= end - *offset) {
         *offset += r->size;
         return STEP_RECORD;
     }
     r->offset = *offset;
     *offset = resync(fd, *offset + 1, end);
-    return STEP_CORRUPT;
+    return known ? STEP_TORN : STEP_CORRUPT;
 }
 
-static bool fill_jobs(struct block *b, const uint8_t *p, size_t n)
+static bool parse_jobs(const uint8_t *p, size_t n, struct block_job **v, size_t *jobs)
 {
     size_t cap = 0;
+    *v = NULL;
+    *jobs = 0;
     while (n >= 6) {
         size_t name = (size_t)p[4] | (size_t)p[5] << 8;
         if (name > n - 6)
             return false;
-        b->jobs = xgrow(b->jobs, &cap, b->jobs_n + 1, sizeof *b->jobs);
-        b->jobs[b->jobs_n++] = (struct block_job){str_make((const char *)p + 6, name), bytes_get32(p)};
+        *v = xgrow(*v, &cap, *jobs + 1, sizeof **v);
+        (*v)[(*jobs)++] = (struct block_job){str_make((const char *)p + 6, name), bytes_get32(p)};
         p += 6 + name;
         n -= 6 + name;
     }
@@ -232,81 +253,103 @@ static struct block_job *own_jobs(const struct block_job *v, size_t n)
     return out;
 }
 
-static struct block *block_of(const struct record *r, const uint8_t *jobs)
+static bool counts_all(const struct block_job *v, size_t n, uint32_t samples)
 {
-    struct block view = {0};
-    if (!fill_jobs(&view, jobs, r->jobs_bytes)) {
-        free(view.jobs);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += v[i].samples;
+    return sum == samples;
+}
+
+/* The record's job table into b. A damaged one costs the names, not the samples. False when the disk
+   fails. */
+static bool read_jobs(int fd, const struct record *r, struct block *b)
+{
+    uint8_t *table = xmalloc(r->jobs_bytes);
+    struct block_job *views = NULL, nameless = {STR(""), r->samples};
+    size_t n = 0;
+    bool read = read_at(fd, r->offset + RECORD_HEADER_BYTES, table, r->jobs_bytes);
+    bool good = read && hash_crc32c(0, table, r->jobs_bytes) == r->jobs_crc &&
+                parse_jobs(table, r->jobs_bytes, &views, &n) && counts_all(views, n, r->samples);
+    b->jobs = good ? own_jobs(views, n) : own_jobs(&nameless, 1);
+    b->jobs_n = good ? n : 1;
+    int why = errno;
+    free(views);
+    free(table);
+    errno = why;
+    return read || why == EBADMSG;
+}
+
+/* The record without its payload; NULL with errno. */
+static struct block *read_head(int fd, uint64_t offset, struct record *r)
+{
+    if (!read_header(fd, offset, r))
+        return NULL;
+    struct block *b = xcalloc(1, sizeof *b);
+    *b = (struct block){.refs = 1, .seq = r->seq, .lane = r->lane, .series = r->series, .samples = r->samples,
+                        .min_ts_ms = r->min_ts_ms, .max_ts_ms = r->max_ts_ms,
+                        .sealed_wall_ms = r->sealed_wall_ms};
+    if (!read_jobs(fd, r, b)) {
+        int why = errno;
+        block_unref(b);
+        errno = why;
         return NULL;
     }
-    struct block *b = xcalloc(1, sizeof *b);
-    b->refs = 1;
-    b->jobs = own_jobs(view.jobs, view.jobs_n);
-    b->jobs_n = view.jobs_n;
-    free(view.jobs);
-    b->seq = r->seq;
-    b->lane = r->lane;
-    b->series = r->series;
-    b->samples = r->samples;
-    b->min_ts_ms = r->min_ts_ms;
-    b->max_ts_ms = r->max_ts_ms;
-    b->sealed_wall_ms = r->sealed_wall_ms;
-    return b;
-}
-
-/* Moves the payload into b, unpacked. */
-static bool unpack(const struct record *r, uint8_t *payload, struct block *b)
-{
-    if (!r->compressed) {
-        b->data = payload;
-        b->size = r->stored_bytes;
-        return true;
-    }
-    uint8_t *raw = xmalloc(r->raw_bytes);
-    size_t n = ZSTD_decompress(raw, r->raw_bytes, payload, r->stored_bytes);
-    free(payload);
-    b->data = raw;
-    b->size = r->raw_bytes;
-    return !ZSTD_isError(n) && n == r->raw_bytes;
-}
-
-struct block *segment_read(int fd, uint64_t offset, struct err *err)
-{
-    struct record r;
-    uint8_t *jobs = NULL, *payload = NULL;
-    struct block *b = NULL;
-    if (!read_header(fd, offset, &r, &jobs)) {
-        err_set(err, "the header of the record at byte %llu is damaged", (unsigned long long)offset);
-        goto out;
-    }
-    payload = xmalloc(r.stored_bytes);
-    if (!read_at(fd, offset + RECORD_HEADER_BYTES + r.jobs_bytes, payload, r.stored_bytes) ||
-        hash_crc32c(0, payload, r.stored_bytes) != r.payload_crc) {
-        err_set(err, "the payload of the record at byte %llu is damaged", (unsigned long long)offset);
-        goto out;
-    }
-    b = block_of(&r, jobs);
-    if (b && !unpack(&r, payload, b)) {
-        block_unref(b);
-        b = NULL;
-    }
-    if (b || r.compressed)
-        payload = NULL; /* moved or freed by unpack */
-    if (!b)
-        err_set(err, "the record at byte %llu cannot be unpacked", (unsigned long long)offset);
-out:
-    free(jobs);
-    free(payload);
     return b;
 }
 
 struct block *segment_read_jobs(int fd, uint64_t offset)
 {
     struct record r;
-    uint8_t *jobs = NULL;
-    if (!read_header(fd, offset, &r, &jobs))
-        return NULL;
-    struct block *b = block_of(&r, jobs);
-    free(jobs);
-    return b;
+    return read_head(fd, offset, &r);
+}
+
+/* Moves the payload into b, unpacked; takes it over in any case. */
+static bool unpack(const struct record *r, uint8_t *payload, struct block *b)
+{
+    if (!r->compressed) {
+        b->data = payload;
+        b->size = r->stored_bytes;
+        return r->stored_bytes == r->raw_bytes;
+    }
+    /* The frame says how much it holds: no memory for what is not there. */
+    if (ZSTD_getFrameContentSize(payload, r->stored_bytes) != r->raw_bytes) {
+        free(payload);
+        return false;
+    }
+    b->data = xmalloc(r->raw_bytes);
+    b->size = r->raw_bytes;
+    size_t n = ZSTD_decompress(b->data, r->raw_bytes, payload, r->stored_bytes);
+    free(payload);
+    return n == r->raw_bytes;
+}
+
+/* The payload, checked; NULL with errno. */
+static uint8_t *read_payload(int fd, const struct record *r)
+{
+    uint8_t *payload = xmalloc(r->stored_bytes);
+    bool read = read_at(fd, r->offset + RECORD_HEADER_BYTES + r->jobs_bytes, payload, r->stored_bytes);
+    int why = read ? EBADMSG : errno;
+    if (read && hash_crc32c(0, payload, r->stored_bytes) == r->payload_crc)
+        return payload;
+    free(payload);
+    errno = why;
+    return NULL;
+}
+
+struct block *segment_read(int fd, uint64_t offset, struct err *err)
+{
+    struct record r;
+    struct block *b = read_head(fd, offset, &r);
+    uint8_t *payload = b ? read_payload(fd, &r) : NULL;
+    int why = errno;
+    if (payload && unpack(&r, payload, b))
+        return b;
+    if (payload)
+        why = EBADMSG;
+    err_set(err, "the record at byte %llu %s", (unsigned long long)offset,
+            why == EBADMSG ? "is damaged" : strerror(why));
+    block_unref(b);
+    errno = why;
+    return NULL;
 }

@@ -3,12 +3,13 @@
 
    segment   | "OBSQSEG\n" | version u32 | crc u32 | first seq u64 | created ms i64 |           32 bytes
    record    | "OBSR" | header crc u32 | seq u64 | lane u32 | run u32 | flags u32 | series u32 | samples u32 |
-             | jobs bytes u32 | stored bytes u32 | raw bytes u32 | payload crc u32 | 0 u32 |
+             | jobs bytes u32 | stored bytes u32 | raw bytes u32 | payload crc u32 | jobs crc u32 |
              | min ts i64 | max ts i64 | sealed ms i64 |                                        80 bytes
-             | jobs: {samples u32, name bytes u16, name} ... | payload: block data, zstd when that is smaller |
+             | jobs: {samples u32, name bytes u16, name} ... | payload: block data, zstd when smaller |
 
-   All numbers are little-endian; both CRCs are CRC-32C. The header's covers everything behind it up to the payload, so
-   a record's samples are known even when its payload is not. */
+   All numbers are little-endian; the CRCs are CRC-32C. The header's covers the 72 bytes behind it and nothing
+   else: whether a record begins at some byte is decided by 80 bytes, however damaged the rest is, and how
+   many samples it holds is known even when its payload is not. */
 #ifndef OBSAGENT_QUEUE_SEGMENT_H
 #define OBSAGENT_QUEUE_SEGMENT_H
 
@@ -29,7 +30,7 @@ struct record {
     bool compressed;
     uint32_t series, samples;
     uint32_t jobs_bytes, stored_bytes, raw_bytes;
-    uint32_t payload_crc;
+    uint32_t payload_crc, jobs_crc;
     int64_t min_ts_ms, max_ts_ms, sealed_wall_ms;
     uint64_t offset; /* of the record in its file */
     uint64_t size;   /* header, jobs and payload */
@@ -44,20 +45,30 @@ void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, st
 
 /* ---- reading; bytes are not trusted ---- */
 
-enum segment_kind { SEGMENT_GOOD, SEGMENT_NEWER, SEGMENT_FOREIGN };
+enum segment_kind {
+    SEGMENT_GOOD,
+    SEGMENT_NEWER,   /* of a later version, whose header has the same form: not to be touched */
+    SEGMENT_EMPTY,   /* a crash came right after it was made: part of a header, or zeros, and no more */
+    SEGMENT_DAMAGED, /* ours, but the header is bad: there may be records behind it */
+    SEGMENT_FOREIGN  /* does not begin like one: perhaps damaged, perhaps another's */
+};
 /* What a file is, by its header. */
 enum segment_kind segment_check(int fd);
 
 enum segment_step {
     STEP_RECORD,  /* *r is filled, its header is intact (the payload has not been looked at) */
-    STEP_CORRUPT, /* bytes were skipped to the next intact header or the end; *r.offset is where the damage began */
+    STEP_TORN,    /* *r is filled, its header is intact, but the file ends before the record does */
+    STEP_CORRUPT, /* bytes were skipped to the next intact header or the end; r->offset is where that began */
     STEP_END
 };
 /* The record at *offset; moves *offset behind it. */
 enum segment_step segment_next(int fd, uint64_t *offset, struct record *r);
-/* Reads the record's block, payload checked and unpacked; NULL and err when it is damaged. The caller owns the reference. */
+/* Reads the record's block, payload checked and unpacked; the caller owns the reference. NULL with err and
+   errno when that fails: EBADMSG for damage, else what the disk said. When only the job table is damaged, all
+   samples are in a job without a name. */
 struct block *segment_read(int fd, uint64_t offset, struct err *err) MUSTCHECK;
-/* A block without data: only what the header and the job table say; for booking losses. NULL when even that is gone. */
-struct block *segment_read_jobs(int fd, uint64_t offset);
+/* A block without data: only what the header and the job table say; for booking losses. NULL with errno, as
+   above, when even that is gone. */
+struct block *segment_read_jobs(int fd, uint64_t offset) MUSTCHECK;
 
 #endif
