@@ -139,12 +139,9 @@ void load_remote_writes(struct load *l, const struct node *value, void *to)
     if (!node_is_list(l, value, "remote_write"))
         return;
     for (size_t i = 0; i < value->n; i++) {
-        const struct node *item = value->items[i];
-        if (node_is_null(item)) {
-            problem_add(&l->problems, item->at, "empty or null remote write config section");
-            continue;
-        }
-        if (!node_is_map(l, item, "remote_write"))
+        const struct node *item =
+            node_map_at(l, value, i, section_remote.name, "empty or null remote write config section");
+        if (!item)
             continue;
         if (l->remotes_n == REMOTES_MAX) {
             problem_add(&l->problems, item->at, "more than %d remote_write endpoints", REMOTES_MAX);

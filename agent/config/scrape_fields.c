@@ -73,10 +73,9 @@ void load_groups(struct load *l, const struct node *value, struct config_group *
     *groups = xcalloc(value->n, sizeof **groups);
     *n = value->n;
     for (size_t i = 0; i < value->n; i++) {
-        const struct node *item = value->items[i];
-        if (node_is_null(item))
-            problem_add(&l->problems, item->at, "empty or null section in static_configs");
-        else
+        const struct node *item =
+            node_map_at(l, value, i, section_static.name, "empty or null section in static_configs");
+        if (item)
             section_load(l, &section_static, item, &(*groups)[i]);
     }
 }
@@ -376,12 +375,9 @@ void load_scrape_configs(struct load *l, const struct node *value, void *to)
     if (!node_is_list(l, value, "scrape_configs"))
         return;
     for (size_t i = 0; i < value->n; i++) {
-        const struct node *item = value->items[i];
-        if (node_is_null(item)) {
-            problem_add(&l->problems, item->at, "empty or null scrape config section");
-            continue;
-        }
-        if (!node_is_map(l, item, "scrape_config"))
+        const struct node *item =
+            node_map_at(l, value, i, section_scrape.name, "empty or null scrape config section");
+        if (!item)
             continue;
         if (l->jobs_n == JOBS_MAX) {
             problem_add(&l->problems, item->at, "more than %d jobs", JOBS_MAX);

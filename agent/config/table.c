@@ -63,6 +63,16 @@ bool node_is_map(struct load *l, const struct node *node, const char *what)
     return false;
 }
 
+const struct node *node_map_at(struct load *l, const struct node *list, size_t i, const char *what, const char *empty)
+{
+    const struct node *item = list->items[i];
+    if (node_is_null(item)) {
+        problem_add(&l->problems, item->at, "%s", empty);
+        return NULL;
+    }
+    return node_is_map(l, item, what) ? item : NULL;
+}
+
 int words_index(const char *words, struct str text)
 {
     struct str rest = str_of(words);

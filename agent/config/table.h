@@ -87,6 +87,8 @@ bool node_text(struct load *l, const struct node *node, const char *what, struct
 bool node_is_list(struct load *l, const struct node *node, const char *what);
 /* True for a mapping; null is one without keys. */
 bool node_is_map(struct load *l, const struct node *node, const char *what);
+/* The i-th item of a list of mappings; NULL after saying what else it is, `empty` of a null. */
+const struct node *node_map_at(struct load *l, const struct node *list, size_t i, const char *what, const char *empty);
 /* How many words "a|b|c" has before `text`; -1 when it is not one of them. */
 int words_index(const char *words, struct str text);
 
