@@ -2,15 +2,7 @@
 /* test_append: scripts of bodies and what stands in the blocks afterwards, read back with the block reader. A
    step's expectation is one line per sample; the report series are checked against the result of each
    scrape. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/clock.h"
 #include "scrape/append.h"

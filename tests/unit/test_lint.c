@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_lint: promtool's findings, from text to wording; and what the survey of a body counts. */
+#include "unit.h"
+
 #include "agent/command/lint.h"
 
 #include "agent/command/report.h"
 #include "agent/command/survey.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 /* The sorted findings of an exposition, one a line. */
 static void lint(const char *exposition, const char *want)

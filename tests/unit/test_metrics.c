@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_metrics: how collectors' samples become the page. */
+#include "unit.h"
+
 #include "metrics.h"
 
 #include "agent/web/collect.h"
 #include "agent/web/process.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 static char *page(void)
 {

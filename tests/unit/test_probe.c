@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_probe: the scrape tester's fetching: files, gzip, limits, and a real answer from our own server. */
+#include "unit.h"
+
 #include "agent/command/probe.h"
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "web.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
-
-#include <cmocka.h>
 
 static char path[] = "/tmp/test_probe_XXXXXX";
 static struct buf got;

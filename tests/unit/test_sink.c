@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_sink: the receiver as a process of its own, asked over HTTP. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "unit.h"
+
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <curl/curl.h>
 #include <snappy-c.h>
 #include <zstd.h>

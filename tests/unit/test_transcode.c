@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_transcode: what the hand-written encoder makes of random blocks, read back by the generated unpacker.
    */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "unit.h"
 
-#include <cmocka.h>
 #include <snappy-c.h>
 
 #include "agent/remote/metadata.h"

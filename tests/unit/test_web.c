@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_web: pages and JSON from made-up state, and the real server from a client's side. */
+#include "unit.h"
+
 #include "web.h"
 
 #include "agent/web/api.h"
@@ -16,14 +18,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define EVIL "<script>alert('1')</script>&\""
 
