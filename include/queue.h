@@ -59,8 +59,6 @@ void queue_ack(struct queue_reader *r, struct block *b);
 void queue_release(struct queue_reader *r, struct block *b);
 /* The endpoint says whether it is failing: while any is, blocks go to disk at once. */
 void queue_reader_failing(struct queue_reader *r, bool failing);
-/* True when a backlog is on disk for this reader. */
-bool queue_reader_behind(const struct queue_reader *r);
 
 struct queue_reader_stats {
     char name[128];

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -120,6 +121,37 @@ bool file_make_dirs(const char *path, struct err *err)
     ok = ok && make_dir(copy, err);
     free(copy);
     return ok;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool file_list(const char *dir, bool (*wanted)(const char *name), struct file_list *out, struct err *err)
+{
+    *out = (struct file_list){0};
+    DIR *d = opendir(dir);
+    if (!d)
+        return err_set(err, "cannot open %s: %s", dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(d));) {
+        if (!wanted(e->d_name))
+            continue;
+        out->v = xgrow(out->v, &out->cap, out->n + 1, sizeof *out->v);
+        out->v[out->n++] = file_join(dir, e->d_name);
+    }
+    closedir(d);
+    if (out->n)
+        qsort(out->v, out->n, sizeof *out->v, by_path);
+    return true;
+}
+
+void file_list_free(struct file_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->v[i]);
+    free(list->v);
+    *list = (struct file_list){0};
 }
 
 char *file_join(const char *dir, const char *path)

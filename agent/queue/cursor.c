@@ -76,6 +76,12 @@ bool cursor_name_of(const char *file_name, char out[CURSOR_NAME_MAX])
     return n > 0;
 }
 
+bool cursor_is_name(const char *file_name)
+{
+    char name[CURSOR_NAME_MAX];
+    return cursor_name_of(file_name, name);
+}
+
 static bool read_slot(const uint8_t *p, struct cursor *c)
 {
     if (memcmp(p, MAGIC, 4) != 0 || bytes_get32(p + 4) != hash_crc32c(0, p + 8, SLOT_BYTES - 8))

@@ -149,7 +149,8 @@ static uint32_t losers(const struct queue *q, const struct entry *e, uint32_t ma
     return lose;
 }
 
-bool entry_can_lose(const struct queue *q, const struct entry *e, uint32_t mask)
+/* Some reader of mask has it pending and does not hold it. */
+static bool entry_can_lose(const struct queue *q, const struct entry *e, uint32_t mask)
 {
     return losers(q, e, mask) != 0;
 }

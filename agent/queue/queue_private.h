@@ -154,8 +154,6 @@ void entry_set_block(struct queue *q, struct entry *e, struct block *b);
 void entry_drop_block(struct queue *q, struct entry *e);
 /* Removes entries without readers from the front. */
 void entries_trim(struct queue *q);
-/* Some reader of mask has it pending and does not hold it. */
-bool entry_can_lose(const struct queue *q, const struct entry *e, uint32_t mask);
 /* Books the entry as lost for the readers in mask that have it pending and do not hold it, and settles them.
    May release the lock to read the job table from disk; entries may have moved afterwards. */
 void entry_lose(struct queue *q, uint64_t seq, uint32_t mask, enum ledger_reason reason);

@@ -356,16 +356,6 @@ static bool oldest(const struct queue_reader *r, int64_t *wall_ms, bool *on_disk
     return e != NULL;
 }
 
-bool queue_reader_behind(const struct queue_reader *r)
-{
-    int64_t wall_ms;
-    bool behind;
-    pthread_mutex_lock(&r->q->lock);
-    (void)oldest(r, &wall_ms, &behind);
-    pthread_mutex_unlock(&r->q->lock);
-    return behind;
-}
-
 void queue_reader_stats(const struct queue_reader *r, struct queue_reader_stats *out)
 {
     *out = (struct queue_reader_stats){0};

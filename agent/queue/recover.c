@@ -11,15 +11,12 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SEGMENT_PREFIX "seg-"
-#define SEGMENT_SUFFIX ".log"
 /* Numbers begin so far behind the name of a file that is not read. */
 #define CLEARANCE (1ull << 32)
 
@@ -33,8 +30,7 @@ struct found {
 struct listing {
     struct cursor *cursors;
     size_t cursors_n, cursors_cap;
-    char **segments; /* paths, sorted */
-    size_t segments_n, segments_cap;
+    struct file_list segments;
 };
 
 /* What one file holds. */
@@ -78,13 +74,11 @@ int recover_directory(const struct queue *q, bool *held, bool *read_only, struct
 
 /* ---- listing, not under the lock ---- */
 
-static void list_cursor(const struct queue *q, struct listing *l, const char *file)
+static void list_cursor(struct listing *l, const char *path)
 {
     char name[CURSOR_NAME_MAX];
     struct cursor c;
-    if (!cursor_name_of(file, name))
-        return;
-    char *path = file_join(q->dir, file);
+    (void)cursor_name_of(strrchr(path, '/') + 1, name);
     if (!cursor_read(path, &c)) {
         if (name[0])
             log_error("queue", "%s is damaged: what is on disk will be sent to %s again", path, name);
@@ -96,44 +90,23 @@ static void list_cursor(const struct queue *q, struct listing *l, const char *fi
         l->cursors = xgrow(l->cursors, &l->cursors_cap, l->cursors_n + 1, sizeof *l->cursors);
         l->cursors[l->cursors_n++] = c;
     }
-    free(path);
-}
-
-static bool is_segment(const char *name)
-{
-    struct str s = str_of(name);
-    return str_starts(s, STR(SEGMENT_PREFIX)) && str_ends(s, STR(SEGMENT_SUFFIX));
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static bool list_directory(const struct queue *q, struct listing *l)
 {
+    struct file_list cursors;
     *l = (struct listing){0};
-    DIR *dir = opendir(q->dir);
-    if (!dir)
-        return false;
-    for (struct dirent *d; (d = readdir(dir));) {
-        list_cursor(q, l, d->d_name);
-        if (!is_segment(d->d_name))
-            continue;
-        l->segments = xgrow(l->segments, &l->segments_cap, l->segments_n + 1, sizeof *l->segments);
-        l->segments[l->segments_n++] = file_join(q->dir, d->d_name);
-    }
-    closedir(dir);
-    if (l->segments_n)
-        qsort(l->segments, l->segments_n, sizeof *l->segments, by_name);
-    return true;
+    bool ok = file_list(q->dir, cursor_is_name, &cursors, NULL) &&
+              file_list(q->dir, segment_is_name, &l->segments, NULL);
+    for (size_t i = 0; ok && i < cursors.n; i++)
+        list_cursor(l, cursors.v[i]);
+    file_list_free(&cursors);
+    return ok;
 }
 
 static void listing_free(struct listing *l)
 {
-    for (size_t i = 0; i < l->segments_n; i++)
-        free(l->segments[i]);
-    free(l->segments);
+    file_list_free(&l->segments);
     free(l->cursors);
 }
 
@@ -207,9 +180,9 @@ static uint64_t largest_seq(const struct listing *l)
         for (size_t k = 0; k < CURSOR_LANES_MAX; k++)
             max = l->cursors[i].acked[k] > max ? l->cursors[i].acked[k] : max;
     }
-    for (size_t i = 0; i < l->segments_n; i++) {
+    for (size_t i = 0; i < l->segments.n; i++) {
         struct contents c;
-        read_segment(l->segments[i], &c);
+        read_segment(l->segments.v[i], &c);
         for (size_t k = 0; k < c.n; k++)
             max = c.v[k].record.seq > max ? c.v[k].record.seq : max;
         contents_free(&c);
@@ -395,8 +368,8 @@ bool recover_contents(struct queue *q, bool late)
         q->next_seq = q->first_own_seq = largest + 1;
     take_cursors(q, &l, late, &places);
     pthread_mutex_unlock(&q->lock);
-    for (size_t i = 0; i < l.segments_n; i++)
-        take_segment(q, l.segments[i], late, &places);
+    for (size_t i = 0; i < l.segments.n; i++)
+        take_segment(q, l.segments.v[i], late, &places);
     pthread_mutex_lock(&q->lock);
     finish(q, &places);
     listing_free(&l);

@@ -7,60 +7,10 @@
 #include "cursor.h"
 #include "segment.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-struct listing {
-    char **v;
-    size_t n, cap;
-};
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Paths of the files in dir that `wanted` takes, sorted by name. */
-static bool list_files(const char *dir, bool (*wanted)(const char *name), struct listing *out, struct err *err)
-{
-    DIR *d = opendir(dir);
-    *out = (struct listing){0};
-    if (!d)
-        return err_set(err, "cannot open %s: %s", dir, strerror(errno));
-    for (struct dirent *e; (e = readdir(d));) {
-        if (!wanted(e->d_name))
-            continue;
-        out->v = xgrow(out->v, &out->cap, out->n + 1, sizeof *out->v);
-        out->v[out->n++] = file_join(dir, e->d_name);
-    }
-    closedir(d);
-    if (out->n)
-        qsort(out->v, out->n, sizeof *out->v, by_name);
-    return true;
-}
-
-static void listing_free(struct listing *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        free(l->v[i]);
-    free(l->v);
-}
-
-static bool is_segment(const char *name)
-{
-    struct str s = str_of(name);
-    return str_starts(s, STR("seg-")) && str_ends(s, STR(".log"));
-}
-
-static bool is_cursor(const char *name)
-{
-    char endpoint[CURSOR_NAME_MAX];
-    return cursor_name_of(name, endpoint);
-}
 
 /* Visits the records of one file: headers only, or whole blocks. False when the visitor said stop. */
 static bool scan_file(const char *path, bool whole, bool (*fn)(void *ctx, const struct queue_record *record,
@@ -96,13 +46,13 @@ static bool scan_files(const char *dir, bool whole, bool (*fn)(void *ctx, const 
                                                                const struct record *header),
                        void *ctx, uint64_t *corrupt, struct err *err)
 {
-    struct listing files;
-    if (!list_files(dir, is_segment, &files, err))
+    struct file_list files;
+    if (!file_list(dir, segment_is_name, &files, err))
         return false;
     bool go_on = true;
     for (size_t i = 0; i < files.n && go_on; i++)
         go_on = scan_file(files.v[i], whole, fn, ctx, corrupt);
-    listing_free(&files);
+    file_list_free(&files);
     return true;
 }
 
@@ -153,9 +103,9 @@ static bool count_record(void *ctx, const struct queue_record *record, const str
 
 size_t queue_cursors(const char *dir, struct queue_cursor_info *out, size_t max, struct err *err)
 {
-    struct listing files;
+    struct file_list files;
     uint64_t corrupt = 0;
-    if (!list_files(dir, is_cursor, &files, err))
+    if (!file_list(dir, cursor_is_name, &files, err))
         return 0;
     struct counting c = {.out = out, .cursors = xcalloc(files.n, sizeof *c.cursors)};
     for (size_t i = 0; i < files.n && c.n < max; i++) {
@@ -164,13 +114,15 @@ size_t queue_cursors(const char *dir, struct queue_cursor_info *out, size_t max,
         (void)cursor_name_of(strrchr(files.v[i], '/') + 1, info->name);
         if (!cursor_read(files.v[i], &c.cursors[c.n]))
             c.cursors[c.n] = (struct cursor){0};
+        if (!info->name[0])
+            memcpy(info->name, c.cursors[c.n].name, sizeof c.cursors[c.n].name);
         info->acked_seq = c.cursors[c.n].low;
         c.n++;
     }
     (void)scan_files(dir, false, count_record, &c, &corrupt, err);
     size_t n = files.n;
     free(c.cursors);
-    listing_free(&files);
+    file_list_free(&files);
     return n;
 }
 

@@ -38,6 +38,12 @@ static bool read_at(int fd, uint64_t offset, void *out, size_t n)
     return true;
 }
 
+bool segment_is_name(const char *file_name)
+{
+    struct str s = str_of(file_name);
+    return str_starts(s, STR(SEGMENT_PREFIX)) && str_ends(s, STR(SEGMENT_SUFFIX));
+}
+
 /* ---- segment header ---- */
 
 static uint32_t segment_crc(const uint8_t *h)

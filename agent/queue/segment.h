@@ -36,6 +36,11 @@ struct record {
     uint64_t size;   /* header, jobs and payload */
 };
 
+/* File names are this, the first seq in 16 hexadecimal digits, and the suffix: sorted by name is sorted by seq. */
+#define SEGMENT_PREFIX "seg-"
+#define SEGMENT_SUFFIX ".log"
+bool segment_is_name(const char *file_name);
+
 /* ---- writing ---- */
 
 /* Appends the header of a new segment to out. */

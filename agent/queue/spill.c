@@ -105,8 +105,9 @@ static int create(const struct queue *q, uint64_t first_seq, char **path)
     *path = NULL;
     for (unsigned i = 0; fd < 0 && i < NAMES_TRIED; i++) {
         free(*path);
-        *path = i ? xasprintf("%s/seg-%016llx-%u.log", q->dir, (unsigned long long)first_seq, i)
-                  : xasprintf("%s/seg-%016llx.log", q->dir, (unsigned long long)first_seq);
+        unsigned long long seq = first_seq;
+        *path = i ? xasprintf("%s/" SEGMENT_PREFIX "%016llx-%u" SEGMENT_SUFFIX, q->dir, seq, i)
+                  : xasprintf("%s/" SEGMENT_PREFIX "%016llx" SEGMENT_SUFFIX, q->dir, seq);
         fd = open(*path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (fd < 0 && errno != EEXIST)
             break;

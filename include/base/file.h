@@ -12,6 +12,14 @@ bool file_read(const char *path, size_t max, struct buf *out, struct err *err) M
 bool file_write_atomic(const char *path, struct str data, struct err *err) MUSTCHECK;
 /* mkdir -p; an existing directory is fine. */
 bool file_make_dirs(const char *path, struct err *err) MUSTCHECK;
+/* Paths of the entries of a directory, sorted by name. */
+struct file_list {
+    char **v;
+    size_t n, cap;
+};
+/* Those in dir whose names `wanted` takes. Free with file_list_free, also after an error. */
+bool file_list(const char *dir, bool (*wanted)(const char *name), struct file_list *out, struct err *err) MUSTCHECK;
+void file_list_free(struct file_list *list);
 /* Joins dir and path unless path is absolute. Caller frees. */
 char *file_join(const char *dir, const char *path);
 /* The directory part of path ("." when there is none). Caller frees. */

@@ -148,6 +148,36 @@ static void test_make_dirs(void **state)
     assert_true(file_make_dirs(".", &err));
 }
 
+static bool is_log(const char *name)
+{
+    return str_ends(str_of(name), STR(".log"));
+}
+
+static void test_list(void **state)
+{
+    static const char *const names[] = {"b.log", "a.log", "c.txt", "10.log"};
+    struct file_list list;
+    struct err err = {0};
+    (void)state;
+    char *sub = in_dir("listed");
+    assert_true(file_make_dirs(sub, &err));
+    for (size_t i = 0; i < ROWS(names); i++) {
+        char *path = file_join(sub, names[i]);
+        assert_true(file_write_atomic(path, STR(""), &err));
+        free(path);
+    }
+    assert_true(file_list(sub, is_log, &list, &err));
+    assert_int_equal(list.n, 3);
+    assert_string_equal(strrchr(list.v[0], '/'), "/10.log");
+    assert_string_equal(strrchr(list.v[2], '/'), "/b.log");
+    assert_memory_equal(list.v[1], sub, strlen(sub));
+    file_list_free(&list);
+    assert_false(file_list("/nonexistent-dir", is_log, &list, &err));
+    assert_string_equal(err.msg, "cannot open /nonexistent-dir: No such file or directory");
+    file_list_free(&list);
+    free(sub);
+}
+
 static void test_paths(void **state)
 {
     static const char *const joins[][3] = {
@@ -173,7 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read_limits), cmocka_unit_test(test_read_errors), cmocka_unit_test(test_write_atomic),
-        cmocka_unit_test(test_make_dirs),   cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_make_dirs),   cmocka_unit_test(test_list),        cmocka_unit_test(test_paths),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
