@@ -14,7 +14,7 @@ import sys
 SELF = pathlib.Path(__file__).resolve()
 ROOT = SELF.parents[1]
 COLUMNS = 120
-HEADER_LINES = 200
+HEADER_LINES = 200  # public ones, in include/
 FILE_LINES = 900
 FUNCTION_LINES = 70
 # Longer ones must give a reason here.
@@ -91,7 +91,7 @@ def check_sources(sources):
         check_text(path, text)
         check_opening(path, text)
         lines = text.count("\n")
-        limit = HEADER_LINES if path.suffix == ".h" else FILE_LINES
+        limit = HEADER_LINES if "include" in path.parts else FILE_LINES
         if lines > limit and "tests" not in path.parts:
             report(path, 1, f"{lines} lines, at most {limit}")
 
