@@ -21,6 +21,7 @@
 
 struct spill {
     struct block *blocks[BATCH_BLOCKS];
+    uint32_t runs[BATCH_BLOCKS]; /* an earlier one for what moves from a dropped segment to a new one */
     uint64_t offsets[BATCH_BLOCKS];
     uint32_t sizes[BATCH_BLOCKS];
     size_t n;
@@ -65,19 +66,20 @@ static void collect(struct queue *q, struct spill *s)
         struct entry *e = entry_at(q, i);
         if (!e->pending || e->segment || !e->block)
             continue;
+        s->runs[s->n] = e->run;
         s->blocks[s->n++] = block_ref(e->block);
         bytes += e->block->size;
     }
 }
 
-static void encode(struct spill *s, uint32_t run, uint64_t at)
+static void encode(struct spill *s, uint64_t at)
 {
     buf_clear(&s->out);
     if (at == 0)
         segment_header(s->blocks[0]->seq, &s->out);
     for (size_t i = 0; i < s->n; i++) {
         s->offsets[i] = at + s->out.n;
-        segment_encode(s->blocks[i], run, &s->scratch, &s->out);
+        segment_encode(s->blocks[i], s->runs[i], &s->scratch, &s->out);
         s->sizes[i] = (uint32_t)(at + s->out.n - s->offsets[i]);
     }
 }
@@ -129,7 +131,7 @@ static int write_batch(const struct queue *q, struct spill *s, int *fd, uint64_t
         *fd = create(q, s->blocks[0]->seq, path);
     if (*fd < 0)
         return errno;
-    encode(s, q->run, at);
+    encode(s, at);
     int why = write_out(q, *fd, s, at);
     if (why && fresh) {
         unlink(*path);
