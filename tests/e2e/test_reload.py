@@ -61,7 +61,6 @@ def pair(run):
 # ---- when ----
 
 
-@pytest.mark.sanitized
 def test_sighup_takes_the_new_file(run, tmp_path, pair):
     target, receiver = pair
     agent = run(Agent, tmp_path, config({"one": target}, {"main": receiver.url}))

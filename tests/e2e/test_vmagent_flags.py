@@ -140,7 +140,6 @@ def test_max_disk_usage_per_url_is_kept_and_what_it_costs_is_told(run, tmp_path)
     agent.assert_balanced(endpoint)
 
 
-@pytest.mark.sanitized
 def test_flags_from_the_environment(run, tmp_path):
     target, receiver = run(Target, BODY), run(Receiver)
     other = run(Receiver)

@@ -301,7 +301,7 @@ def test_port_0_takes_a_free_one_and_says_which(run, tmp_path):
     places = [wait_for("the log", lambda a=agent: listening(a)) for agent in agents]
     assert places[0] != places[1]
     for scheme, place in places:
-        assert http_get(f"{scheme}://{place}/-/ready")[0] == 200
+        assert http_get(f"{scheme}://{place}/-/healthy")[0] == 200
 
 
 def test_an_empty_address_serves_nothing(run, tmp_path):
