@@ -10,7 +10,7 @@
 
 /* Bounds on what one configuration can make us hold. */
 #define JOBS_MAX 100000
-#define REMOTES_MAX 1000
+#define REMOTES_MAX 32 /* the queue has room for so many readers: one more would be scraped for and never sent to */
 
 /* Prometheus's defaults. */
 #define GLOBAL_INTERVAL_MS 60000

@@ -64,7 +64,9 @@ JOBS = """scrape_configs:
 WRONG = "# TYPE m counter\nm 1\nbad{ 2\n\nm 1\nlast 5 x\n"
 UGLY = "# HELP up x\n# TYPE up gauge\nup 1\nfooSeconds 3\n"
 FINE = "# HELP up x\n# TYPE up gauge\nup 1\n"
+MANY = "remote_write:\n" + "".join(f"- url: http://h{i}/\n" for i in range(33))
 FILES = {
+    "many.yml": MANY,
     "bad.yml": BAD,
     "good.yml": GOOD,
     "rules.yml": RULES,
@@ -115,6 +117,7 @@ CASES = {
         "bad.yml:10:8: url: .*\n"
         "bad.yml:11:1: field rule_files is not allowed in agent mode.*\n$",
     ),
+    "check_too_many": Case("check many.yml", 1, "", "~^many.yml:34:3: more than 32 remote_write endpoints\n"),
     "check_nothing": Case("check", 2, "", "~name at least one FILE"),
     "check_no_file": Case("check none.yml", 1, "", "~^none.yml:1:1: cannot open none.yml: No such file or directory\n"),
     "check_help": Case("check --help", 0, "~FILE:LINE:COL: message"),
