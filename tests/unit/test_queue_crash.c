@@ -2,9 +2,11 @@
 /* test_queue_crash: kills at any moment, and random walks, against a model. */
 #include "queue_bed.h"
 
+#include "agent/queue/cursor.h"
 #include "base/log.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define NUMBERS 8192
@@ -34,6 +36,7 @@ static void tell(int out, uint32_t pushed, uint32_t reader, uint32_t delivered)
 static void child_works(struct bed *t, int out, unsigned seed)
 {
     struct queue_reader *r[READERS];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     bed_open(t);
     for (unsigned i = 0; i < READERS; i++)
         r[i] = open_reader(t, NAMES[i]);
@@ -142,6 +145,37 @@ static void test_a_kill_loses_no_second_and_repeats_nothing(void **state)
             child_kill(&children[i]);
         }
     }
+}
+
+/* What a kill would leave at the moment when the first record is on disk: the reader that was up has passed
+   it. */
+static void test_cursors_are_stored_before_what_they_have_passed(void **state)
+{
+    struct bed t;
+    struct cursor c;
+    struct stat st;
+    (void)state;
+    bed_new(&t);
+    t.options.spill_after_ms = 60000;
+    bed_open(&t);
+    struct queue_reader *up = open_reader(&t, "up"), *down = open_reader(&t, "down");
+    for (uint32_t i = 0; i < 10; i++) {
+        push(&t, 0, i);
+        deliver(&t, up, "up", i);
+    }
+    char *segment = file_join(t.dir, "seg-0000000000000001.log"), *path = cursor_path(t.dir, "up");
+    assert_true(cursor_read(path, &c));
+    assert_int_equal(c.low, 0); /* while all is well, nothing is written */
+    queue_reader_failing(down, true);
+    while (stat(segment, &st) != 0 || st.st_size == 0)
+        continue;
+    assert_true(cursor_read(path, &c));
+    assert_int_equal(c.low, 10);
+    free(segment);
+    free(path);
+    queue_reader_close(up);
+    queue_reader_close(down);
+    bed_free(&t);
 }
 
 /* ---- a random walk ---- */
@@ -325,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_kill_loses_no_second_and_repeats_nothing),
+        cmocka_unit_test(test_cursors_are_stored_before_what_they_have_passed),
         cmocka_unit_test(test_random_steps_deliver_all_once_and_in_order),
         cmocka_unit_test(test_random_steps_under_caps_keep_the_books),
     };
