@@ -177,12 +177,25 @@ static void keep_ram_cap(struct queue *q)
     }
 }
 
+static bool any_active(const struct queue *q)
+{
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        if (q->readers[i] && q->readers[i]->active)
+            return true;
+    }
+    return false;
+}
+
 /* Under the lock: the readers to tell, in out. */
 static size_t append(struct queue *q, struct block *b, struct queue_reader **readers)
 {
     b->seq = q->next_seq++;
     ledger_scraped(q->ledger, b);
     q->scraped += b->samples;
+    if (!any_active(q)) { /* nobody will ever ask for it: whoever comes later books it as absent */
+        block_unref(b);
+        return 0;
+    }
     struct entry *e = entry_insert(q, q->n, 1);
     *e = (struct entry){.seq = b->seq, .lane = b->lane, .run = q->run, .samples = b->samples,
                         .bytes = (uint32_t)b->size, .sealed_wall_ms = b->sealed_wall_ms,

@@ -108,6 +108,7 @@ struct queue {
     struct entry *v;
     size_t head, n, cap; /* entries are v[head..head+n) */
     uint64_t next_seq;
+    uint64_t held_seq; /* the first of a file that could not be read now: no stored cursor passes it; 0 = none */
     uint64_t first_own_seq; /* of this run */
     uint32_t run;
     uint64_t unspilled_from; /* nothing before this seq is only in RAM */

@@ -159,11 +159,11 @@ void queue_reader_close(struct queue_reader *r)
         r->out[lane] = NULL;
     }
     r->active = false;
+    r->scraped_at_close = q->scraped; /* now: the wait below lets others push */
     while (r->notifying)
         pthread_cond_wait(&q->quiet, &q->lock);
     r->failing = false;
     r->notify = NULL;
-    r->scraped_at_close = q->scraped;
     pthread_cond_signal(&q->wake);
     reader_store_cursor(r, STORE);
     pthread_mutex_unlock(&q->lock);

@@ -314,6 +314,9 @@ static void stay_clear(struct queue *q, const char *path)
     uint64_t first = strtoull(strrchr(path, '/') + sizeof SEGMENT_PREFIX, NULL, 16);
     if (first < UINT64_MAX >> 1 && first + CLEARANCE > q->next_seq)
         q->next_seq = first + CLEARANCE;
+    /* Its data is still owed: a cursor that passed it now would make it look delivered when it can be read again. */
+    if (first && (!q->held_seq || first < q->held_seq))
+        q->held_seq = first;
 }
 
 /* Without the lock at the start and at the end. */

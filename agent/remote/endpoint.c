@@ -236,14 +236,14 @@ static void on_apply(void *ctx)
         return;
     }
     endpoint_announce_cancel(e);
-    bool was_failing = e->failing;
     e->hold = HOLD_NONE;
     e->prober = NULL;
     e->not_before_ms = 0;
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];
         lane->encoded = false;
-        if (lane->state == LANE_SENDING && was_failing)
+        /* A request that is only slow may well succeed; cancelled, it would be sent twice. */
+        if (lane->state == LANE_SENDING && lane->failures > 0)
             lane_cancel(lane);
         if (lane->state == LANE_WAITING || lane->state == LANE_PARKED)
             lane_wait(lane, 0);

@@ -70,11 +70,20 @@ int64_t policy_retry_after(struct str value, int64_t now_wall_ms)
 
 /* ---- the table ---- */
 
+/* How often a single series must fail beside others that pass. 502, 503 and 504 say that the receiver is not available,
+   and an overloaded one says so at random, so they count for much less than a 500. */
+static unsigned dead_after(const struct policy_history *h, long status)
+{
+    if (status >= 502 && status <= 504)
+        return POLICY_DEAD_AFTER_UNAVAILABLE;
+    return h->known_poison ? POLICY_DEAD_AFTER - 1 : POLICY_DEAD_AFTER;
+}
+
 /* A single series got a 5xx. It is set aside only on evidence that the receiver works at this very time. */
-static enum policy_verdict single_5xx(const struct policy_history *h)
+static enum policy_verdict single_5xx(const struct policy_history *h, long status)
 {
     unsigned n = h->refused_5xx + 1;
-    if (h->beside >= (h->known_poison ? POLICY_DEAD_AFTER - 1 : POLICY_DEAD_AFTER))
+    if (h->beside >= dead_after(h, status))
         return POLICY_DEAD;
     if (n < (h->known_poison ? 1 : POLICY_SINGLE_AFTER))
         return POLICY_RETRY;
@@ -84,14 +93,14 @@ static enum policy_verdict single_5xx(const struct policy_history *h)
     return h->block_passed && n >= POLICY_SUSPECT_AFTER ? POLICY_DEAD : POLICY_RETRY;
 }
 
-static enum policy_verdict verdict_5xx(const struct policy_history *h)
+static enum policy_verdict verdict_5xx(const struct policy_history *h, long status)
 {
     if (h->suspect)
-        return h->series > 1 ? POLICY_HALVE : single_5xx(h);
+        return h->series > 1 ? POLICY_HALVE : single_5xx(h, status);
     if (h->refused_5xx + 1 < POLICY_SUSPECT_AFTER)
         return POLICY_RETRY;
     if (h->series == 1)
-        return single_5xx(h);
+        return single_5xx(h, status);
     return h->others_pass ? POLICY_HALVE : POLICY_PROBE;
 }
 
@@ -127,7 +136,7 @@ static enum policy_verdict verdict_of(const struct policy_settings *s, const str
     if (a->status >= 400 && a->status < 500)
         return verdict_4xx(s, a->status, h);
     if (a->status >= 500 && a->status < 600)
-        return verdict_5xx(h);
+        return verdict_5xx(h, a->status);
     if (a->status == 0 && a->reused_dead && !h->retried_dead)
         return POLICY_RETRY_NOW;
     return POLICY_RETRY;

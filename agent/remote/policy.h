@@ -16,6 +16,7 @@
    but not thrice. */
 #define POLICY_SINGLE_AFTER 3u
 #define POLICY_DEAD_AFTER 3u
+#define POLICY_DEAD_AFTER_UNAVAILABLE 12u /* for 502, 503 and 504 */
 /* So many failures in a row make the next request use a new connection, and so a new name look-up. */
 #define POLICY_FRESH_AFTER 3u
 

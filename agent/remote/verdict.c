@@ -266,6 +266,12 @@ static struct policy_history history_of(const struct lane *lane)
     };
 }
 
+/* Whether the verdict is about the series of the request, not about the receiver. */
+static bool judges_series(enum policy_verdict v)
+{
+    return v == POLICY_BISECT || v == POLICY_SPLIT || v == POLICY_REJECTED || v == POLICY_TOO_LARGE || v == POLICY_DEAD;
+}
+
 void lane_answered(struct lane *lane, const struct http_result *result)
 {
     struct endpoint *e = lane->endpoint;
@@ -289,6 +295,8 @@ void lane_answered(struct lane *lane, const struct http_result *result)
     } else if (d.verdict == POLICY_RETRY_NOW) {
         lane->fresh = true;
         lane->state = LANE_READY;
+    } else if (!lane->encoded && judges_series(d.verdict)) {
+        lane->state = LANE_READY; /* new settings came while it was under way: what they would send is not what was refused */
     } else if (d.verdict == POLICY_BISECT || d.verdict == POLICY_SPLIT) {
         refused(lane, d.verdict == POLICY_SPLIT, status, words);
     } else if (d.verdict == POLICY_REJECTED || d.verdict == POLICY_TOO_LARGE) {
