@@ -17,9 +17,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CURSORS_MAX 64
 #define TEXT_MAX ((size_t)256 << 20)
+#define SEGMENT_BYTES ((size_t)4 << 20)
+/* The name under which blocks are dropped that belong to no endpoint yet. */
+#define NOBODY "nobody"
 
 struct queue_command {
     const char *dir;
@@ -33,16 +37,52 @@ struct queue_command {
     struct buf out;
     uint64_t samples, blocks, bytes;
     bool failed;
+
+    struct segment_sum { /* ls: of the file being read */
+        char *path;
+        uint64_t samples, blocks;
+        int64_t oldest_ms, youngest_ms;
+    } segment;
 };
 
 /* ---- ls ---- */
 
+/* The file that has been read to its end, as a row. */
+static void print_segment(struct queue_command *c)
+{
+    struct segment_sum *s = &c->segment;
+    struct stat st;
+    char size[32] = "-", from[32], to[32];
+    if (!s->path)
+        return;
+    if (stat(s->path, &st) == 0) {
+        units_format_size((uint64_t)st.st_size, size);
+        c->bytes += (uint64_t)st.st_size;
+    }
+    clock_format_rfc3339(s->oldest_ms, from);
+    clock_format_rfc3339(s->youngest_ms, to);
+    printf("%-24s %10llu %12llu %12s  %.19sZ to %.19sZ\n", strrchr(s->path, '/') + 1,
+           (unsigned long long)s->blocks, (unsigned long long)s->samples, size, from, to);
+    free(s->path);
+    s->path = NULL;
+}
+
 static bool count_block(void *ctx, const struct queue_record *record)
 {
     struct queue_command *c = ctx;
+    struct segment_sum *s = &c->segment;
+    int64_t sealed_ms = record->block->sealed_wall_ms;
+    if (!s->path || strcmp(s->path, record->segment) != 0) {
+        print_segment(c);
+        *s = (struct segment_sum){.path = xstrdup(record->segment), .oldest_ms = sealed_ms,
+                                  .youngest_ms = sealed_ms};
+    }
+    s->blocks++;
+    s->samples += record->block->samples;
+    s->oldest_ms = sealed_ms < s->oldest_ms ? sealed_ms : s->oldest_ms;
+    s->youngest_ms = sealed_ms > s->youngest_ms ? sealed_ms : s->youngest_ms;
     c->blocks++;
     c->samples += record->block->samples;
-    c->bytes += record->block->size;
     return true;
 }
 
@@ -61,17 +101,26 @@ static int list(struct queue_command *c)
     struct queue_cursor_info cursors[CURSORS_MAX];
     struct err err = {0};
     uint64_t corrupt;
+    char size[32];
     size_t n = queue_cursors(c->dir, cursors, CURSORS_MAX, &err);
-    if (err_is(&err) || !queue_scan(c->dir, count_block, c, &corrupt, &err)) {
+    if (err_is(&err)) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    printf("%-24s %10s %12s %12s %12s %14s\n", "ENDPOINT", "BLOCKS", "SAMPLES", "BYTES", "OLDEST", "DELIVERED TO");
+    printf("%-24s %10s %12s %12s %12s %14s\n", "ENDPOINT", "BLOCKS", "SAMPLES", "BYTES", "OLDEST",
+           "DELIVERED TO");
     for (size_t i = 0; i < n && i < CURSORS_MAX; i++)
         print_cursor(&cursors[i]);
-    printf("\non disk: %llu blocks, %llu samples, %llu bytes unpacked, %llu corrupt records\n",
-           (unsigned long long)c->blocks, (unsigned long long)c->samples, (unsigned long long)c->bytes,
-           (unsigned long long)corrupt);
+    printf("\n%-24s %10s %12s %12s  %s\n", "SEGMENT", "BLOCKS", "SAMPLES", "BYTES", "SEALED");
+    bool ok = queue_scan(c->dir, count_block, c, &corrupt, &err);
+    print_segment(c);
+    if (!ok) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    units_format_size(c->bytes, size);
+    printf("\non disk: %llu blocks, %llu samples, %s, %llu corrupt records\n", (unsigned long long)c->blocks,
+           (unsigned long long)c->samples, size, (unsigned long long)corrupt);
     return 0;
 }
 
@@ -81,7 +130,8 @@ static void series_labels(const struct queue_command *c, const struct block_seri
 {
     labels_clear(l);
     for (size_t i = 0; i + 1 < s->refs_n; i += 2)
-        labels_push(l, block_reader_symbol(c->reader, s->refs[i]), block_reader_symbol(c->reader, s->refs[i + 1]));
+        labels_push(l, block_reader_symbol(c->reader, s->refs[i]),
+                    block_reader_symbol(c->reader, s->refs[i + 1]));
 }
 
 static void add_value(struct buf *out, double value)
@@ -151,7 +201,8 @@ static bool print_block(void *ctx, const struct queue_record *record)
     arena_reset(&c->arena);
     bool json = strcmp(c->format, "ndjson") == 0;
     if (!(json ? block_json(c, record->block, &err) : block_text(c, record->block, &err))) {
-        fprintf(stderr, "%s at byte %llu: %s\n", record->segment, (unsigned long long)record->offset, err.msg);
+        fprintf(stderr, "%s at byte %llu: %s\n", record->segment, (unsigned long long)record->offset,
+                err.msg);
         c->failed = true;
     }
     return print_lines(c);
@@ -201,29 +252,45 @@ static bool drop_endpoint(struct queue_command *c, struct queue *q, const char *
     return true;
 }
 
+/* Those that are chosen of the names found. */
+static bool drop_names(struct queue_command *c, struct queue *q, const struct queue_cursor_info *cursors,
+                       size_t n, struct err *err)
+{
+    struct queue_stats stats;
+    bool known = false;
+    queue_stats(q, &stats);
+    if (stats.disk_error[0])
+        return err_set(err, "%s", stats.disk_error);
+    for (size_t i = 0; i < n; i++) {
+        if (!c->all && strcmp(cursors[i].name, c->endpoint) != 0)
+            continue;
+        known = true;
+        if (!drop_endpoint(c, q, cursors[i].name, err))
+            return false;
+    }
+    if (known)
+        return true;
+    if (c->all) /* blocks may be there that no endpoint has come for yet */
+        return drop_endpoint(c, q, NOBODY, err);
+    return err_set(err, "no endpoint \"%s\" in %s (obsagent queue ls lists them)", c->endpoint, c->dir);
+}
+
 static bool drop_chosen(struct queue_command *c, struct err *err)
 {
     struct queue_cursor_info cursors[CURSORS_MAX];
     size_t n = queue_cursors(c->dir, cursors, CURSORS_MAX, err);
     if (err_is(err))
         return false;
-    bool known = false, ok = true;
     struct ledger *ledger = ledger_new();
-    struct queue_options options = {.dir = c->dir, .ledger = ledger};
+    /* The agent's caps are not ours: what they would drop stays. */
+    struct queue_options options = {.dir = c->dir, .ledger = ledger, .max_bytes = UINT64_MAX,
+                                    .max_age_ms = INT64_MAX / 2, .segment_bytes = SEGMENT_BYTES};
     struct queue *q = queue_open(&options, err);
-    for (size_t i = 0; q && ok && i < n && i < CURSORS_MAX; i++) {
-        if (!c->all && strcmp(cursors[i].name, c->endpoint) != 0)
-            continue;
-        known = true;
-        ok = drop_endpoint(c, q, cursors[i].name, err);
-    }
-    if (q && ok && !known)
-        ok = err_set(err, "no endpoint \"%s\" in %s (obsagent queue ls lists them)", c->all ? "*" : c->endpoint,
-                     c->dir);
+    bool ok = q && drop_names(c, q, cursors, n < CURSORS_MAX ? n : CURSORS_MAX, err);
     if (q)
         queue_close(q);
     ledger_free(ledger);
-    return q && ok;
+    return ok;
 }
 
 static int drop(struct queue_command *c)
@@ -241,7 +308,8 @@ static int drop(struct queue_command *c)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    printf("dropped %llu blocks, %llu samples\n", (unsigned long long)c->blocks, (unsigned long long)c->samples);
+    printf("dropped %llu blocks, %llu samples\n", (unsigned long long)c->blocks,
+           (unsigned long long)c->samples);
     return 0;
 }
 
@@ -250,7 +318,8 @@ int command_queue(int argc, char **argv)
     struct queue_command c = {.format = "text"};
     const struct flag flags[] = {
         {"format", FLAG_STRING, &c.format, "text|ndjson", "cat: how samples are written (text)"},
-        {"endpoint", FLAG_STRING, &c.endpoint, "NAME", "cat: only what this endpoint has not delivered; drop: whose"},
+        {"endpoint", FLAG_STRING, &c.endpoint, "NAME",
+         "cat: only what this endpoint has not delivered; drop: whose"},
         {"limit", FLAG_U64, &c.limit, "N", "cat: at most so many samples"},
         {"all", FLAG_BOOL, &c.all, NULL, "drop: of every endpoint"},
         {"yes", FLAG_BOOL, &c.yes, NULL, "drop: really"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ledger: the books of the agent, in samples. One account for each (kind, endpoint, job, reason) that ever
-   occurred; they are few (jobs times endpoints), so a list under one lock serves, written to once a block and
-   never once a sample. */
+   occurred, found by hash: a block may book a hundred jobs, and with many endpoints there are thousands of
+   accounts. One lock, taken once a job of a block and never once a sample. */
 #include "ledger.h"
 
 #include "base/alloc.h"
@@ -11,6 +11,8 @@
 #include <stdlib.h>
 
 enum kind { SCRAPED, RESTORED, ABSENT, DELIVERED, FILTERED, LOST };
+
+#define SLOTS_MIN 64
 
 static const char *const KIND_NAMES[] = {"scraped", "restored", "absent", "delivered", "filtered", "lost"};
 static const char *const REASON_NAMES[LEDGER_REASONS] = {
@@ -29,8 +31,10 @@ struct account {
 
 struct ledger {
     pthread_mutex_t lock;
-    struct account *v;
+    struct account *v; /* in order of their first booking */
     size_t n, cap;
+    uint32_t *slots; /* index + 1 into v, 0 = free; probed linearly, at most half full */
+    size_t slots_n;  /* a power of two */
 };
 
 struct ledger *ledger_new(void)
@@ -47,8 +51,41 @@ void ledger_free(struct ledger *l)
         free(l->v[i].job);
     }
     free(l->v);
+    free(l->slots);
     pthread_mutex_destroy(&l->lock);
     free(l);
+}
+
+static bool is_it(const struct account *a, uint64_t hash, enum kind kind, struct str endpoint, struct str job,
+                  enum ledger_reason reason)
+{
+    return a->hash == hash && a->kind == kind && a->reason == reason && str_eq_c(endpoint, a->endpoint) &&
+           str_eq_c(job, a->job);
+}
+
+/* Where the account of this hash is, or would be. */
+static size_t slot_of(const struct ledger *l, uint64_t hash, enum kind kind, struct str endpoint,
+                      struct str job, enum ledger_reason reason)
+{
+    size_t i = hash & (l->slots_n - 1);
+    while (l->slots[i] && !is_it(&l->v[l->slots[i] - 1], hash, kind, endpoint, job, reason))
+        i = (i + 1) & (l->slots_n - 1);
+    return i;
+}
+
+static void grow(struct ledger *l)
+{
+    if (2 * (l->n + 1) <= l->slots_n)
+        return;
+    free(l->slots);
+    l->slots_n = l->slots_n ? 2 * l->slots_n : SLOTS_MIN;
+    l->slots = xcalloc(l->slots_n, sizeof *l->slots);
+    for (size_t k = 0; k < l->n; k++) {
+        size_t i = l->v[k].hash & (l->slots_n - 1);
+        while (l->slots[i])
+            i = (i + 1) & (l->slots_n - 1);
+        l->slots[i] = (uint32_t)k + 1;
+    }
 }
 
 /* The account, made when new. Under the lock. */
@@ -56,20 +93,19 @@ static struct account *find(struct ledger *l, enum kind kind, struct str endpoin
                             enum ledger_reason reason)
 {
     uint64_t hash = hash_more(hash_more((uint64_t)kind * LEDGER_REASONS + (uint64_t)reason, endpoint), job);
-    for (size_t i = 0; i < l->n; i++) {
-        struct account *a = &l->v[i];
-        if (a->hash == hash && a->kind == kind && a->reason == reason && str_eq_c(endpoint, a->endpoint) &&
-            str_eq_c(job, a->job))
-            return a;
-    }
+    grow(l);
+    size_t i = slot_of(l, hash, kind, endpoint, job, reason);
+    if (l->slots[i])
+        return &l->v[l->slots[i] - 1];
     l->v = xgrow(l->v, &l->cap, l->n + 1, sizeof *l->v);
-    l->v[l->n] = (struct account){.hash = hash, .kind = kind, .reason = reason, .endpoint = str_dup(endpoint),
-                                  .job = str_dup(job)};
-    return &l->v[l->n++];
+    l->v[l->n] = (struct account){.hash = hash, .kind = kind, .reason = reason,
+                                  .endpoint = str_dup(endpoint), .job = str_dup(job)};
+    l->slots[i] = (uint32_t)++l->n;
+    return &l->v[l->n - 1];
 }
 
-static void book(struct ledger *l, enum kind kind, struct str endpoint, struct str job, enum ledger_reason reason,
-                 uint64_t samples)
+static void book(struct ledger *l, enum kind kind, struct str endpoint, struct str job,
+                 enum ledger_reason reason, uint64_t samples)
 {
     pthread_mutex_lock(&l->lock);
     find(l, kind, endpoint, job, reason)->samples += samples;
@@ -102,12 +138,14 @@ void ledger_filtered(struct ledger *l, struct str endpoint, struct str job, uint
     book(l, FILTERED, endpoint, job, 0, samples);
 }
 
-void ledger_lost(struct ledger *l, struct str endpoint, struct str job, enum ledger_reason reason, uint64_t samples)
+void ledger_lost(struct ledger *l, struct str endpoint, struct str job, enum ledger_reason reason,
+                 uint64_t samples)
 {
     book(l, LOST, endpoint, job, reason, samples);
 }
 
-void ledger_lost_block(struct ledger *l, struct str endpoint, const struct block *b, enum ledger_reason reason)
+void ledger_lost_block(struct ledger *l, struct str endpoint, const struct block *b,
+                       enum ledger_reason reason)
 {
     for (size_t i = 0; i < b->jobs_n; i++)
         ledger_lost(l, endpoint, b->jobs[i].name, reason, b->jobs[i].samples);
@@ -133,6 +171,8 @@ void ledger_sum(struct ledger *l, struct str endpoint, struct ledger_totals *out
             sums[l->v[i].kind] += l->v[i].samples;
     }
     pthread_mutex_unlock(&l->lock);
-    *out = (struct ledger_totals){.scraped = sums[SCRAPED], .restored = sums[RESTORED], .absent = sums[ABSENT],
-                                    .delivered = sums[DELIVERED], .filtered = sums[FILTERED], .lost = sums[LOST]};
+    *out = (struct ledger_totals){
+        .scraped = sums[SCRAPED], .restored = sums[RESTORED], .absent = sums[ABSENT],
+        .delivered = sums[DELIVERED], .filtered = sums[FILTERED], .lost = sums[LOST],
+    };
 }

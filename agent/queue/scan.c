@@ -7,28 +7,48 @@
 #include "cursor.h"
 #include "segment.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Longer than a batch takes to be written. */
+#define SECOND_LOOK_US 20000
+
+typedef bool scan_fn(void *ctx, const struct queue_record *record, const struct record *header);
+
+/* The next record of a file. A running agent may be in the middle of writing one: what is torn gets a second
+   look. */
+static enum segment_step next_record(int fd, uint64_t *offset, struct record *r)
+{
+    uint64_t at = *offset;
+    enum segment_step step = segment_next(fd, offset, r);
+    if (step != STEP_TORN && step != STEP_CORRUPT)
+        return step;
+    usleep(SECOND_LOOK_US);
+    *offset = at;
+    return segment_next(fd, offset, r);
+}
+
 /* Visits the records of one file: headers only, or whole blocks. False when the visitor said stop. */
-static bool scan_file(const char *path, bool whole, bool (*fn)(void *ctx, const struct queue_record *record,
-                                                               const struct record *header),
-                      void *ctx, uint64_t *corrupt)
+static bool scan_file(const char *path, bool whole, scan_fn *fn, void *ctx, uint64_t *corrupt)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     uint64_t offset = SEGMENT_HEADER_BYTES;
     struct record r;
     bool go_on = true;
-    if (fd < 0 || segment_check(fd) == SEGMENT_NEWER) {
-        (*corrupt)++;
+    if (fd < 0 && errno == ENOENT)
+        return true; /* a running agent has done with it */
+    enum segment_kind kind = fd < 0 ? SEGMENT_NEWER : segment_check(fd);
+    *corrupt += kind != SEGMENT_GOOD && kind != SEGMENT_EMPTY;
+    if (fd < 0 || kind == SEGMENT_NEWER)
         offset = UINT64_MAX;
-    }
-    for (enum segment_step step; go_on && (step = segment_next(fd, &offset, &r)) != STEP_END;) {
+    for (enum segment_step step; go_on && (step = next_record(fd, &offset, &r)) != STEP_END;) {
         struct err err = {0};
-        struct block *b = step != STEP_RECORD ? NULL : whole ? segment_read(fd, r.offset, &err)
-                                                             : segment_read_jobs(fd, r.offset);
+        struct block *b = NULL;
+        if (step == STEP_RECORD)
+            b = whole ? segment_read(fd, r.offset, &err) : segment_read_jobs(fd, r.offset);
         if (!b) {
             (*corrupt)++;
             continue;
@@ -42,9 +62,8 @@ static bool scan_file(const char *path, bool whole, bool (*fn)(void *ctx, const 
     return go_on;
 }
 
-static bool scan_files(const char *dir, bool whole, bool (*fn)(void *ctx, const struct queue_record *record,
-                                                               const struct record *header),
-                       void *ctx, uint64_t *corrupt, struct err *err)
+static bool scan_files(const char *dir, bool whole, scan_fn *fn, void *ctx, uint64_t *corrupt,
+                       struct err *err)
 {
     struct file_list files;
     if (!file_list(dir, segment_is_name, &files, err))
@@ -111,16 +130,15 @@ size_t queue_cursors(const char *dir, struct queue_cursor_info *out, size_t max,
     for (size_t i = 0; i < files.n && c.n < max; i++) {
         struct queue_cursor_info *info = &out[c.n];
         *info = (struct queue_cursor_info){0};
-        (void)cursor_name_of(strrchr(files.v[i], '/') + 1, info->name);
-        if (!cursor_read(files.v[i], &c.cursors[c.n]))
-            c.cursors[c.n] = (struct cursor){0};
-        if (!info->name[0])
-            memcpy(info->name, c.cursors[c.n].name, sizeof c.cursors[c.n].name);
+        if (cursor_read(files.v[i], &c.cursors[c.n]))
+            memcpy(info->name, c.cursors[c.n].name, sizeof info->name);
+        else if (!cursor_name_of(strrchr(files.v[i], '/') + 1, info->name) || !info->name[0])
+            continue; /* damaged, and the file's name does not tell whose it was */
         info->acked_seq = c.cursors[c.n].low;
         c.n++;
     }
-    (void)scan_files(dir, false, count_record, &c, &corrupt, err);
-    size_t n = files.n;
+    bool scanned = scan_files(dir, false, count_record, &c, &corrupt, err);
+    size_t n = !scanned ? 0 : files.n > max ? files.n : c.n;
     free(c.cursors);
     file_list_free(&files);
     return n;
