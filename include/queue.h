@@ -43,7 +43,8 @@ void queue_push(struct queue *q, struct block *b);
    new. */
 struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx),
                                        void *ctx, struct err *err) MUSTCHECK;
-/* Blocks taken and not acknowledged stay undelivered; the cursor stays on disk when anything is left. */
+/* Blocks taken and not acknowledged stay undelivered; the cursor stays on disk when anything is left. What is
+   pushed from now on is not kept for this reader; what others keep of it on disk is, from the next start on. */
 void queue_reader_close(struct queue_reader *r);
 /* Own caps of the endpoint; 0 = none. */
 void queue_reader_limits(struct queue_reader *r, uint64_t max_bytes, int64_t max_age_ms);

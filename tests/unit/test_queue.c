@@ -193,6 +193,71 @@ static void test_a_late_endpoint_books_what_it_missed(void **state)
     bed_free(&t);
 }
 
+/* Endpoints are renamed often enough, in the life of an agent, to fill all places with old names. */
+static void test_forgotten_names_make_room(void **state)
+{
+    struct bed t;
+    struct queue_reader *keep;
+    struct err err = {0};
+    (void)state;
+    bed_new(&t);
+    bed_open(&t);
+    keep = open_reader(&t, "keep");
+    push(&t, 0, 0);
+    for (uint32_t i = 1; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name%u", i);
+        struct queue_reader *r = open_reader(&t, name);
+        push(&t, 0, i);
+        deliver(&t, r, name, i);
+        assert_balance(&t, r, name);
+        queue_reader_close(r);
+    }
+    assert_true(count_files(t.dir, "cursor-") <= 32);
+    struct queue_reader *again = open_reader(&t, "name1");
+    assert_balance(&t, again, "name1");
+    queue_reader_close(again);
+    for (uint32_t i = 0; i < 100; i++)
+        deliver(&t, keep, "keep", i);
+    assert_balance(&t, keep, "keep");
+    assert_null(queue_reader_open(t.q, "keep", ignore, NULL, &err));
+    assert_non_null(strstr(err.msg, "already reading"));
+    queue_reader_close(keep);
+    bed_free(&t);
+}
+
+static void test_a_name_with_blocks_left_keeps_its_place(void **state)
+{
+    struct bed t;
+    struct queue_reader *r;
+    struct err err = {0};
+    (void)state;
+    bed_new(&t);
+    bed_open(&t);
+    for (uint32_t i = 0; i < 32; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name%u", i);
+        r = open_reader(&t, name);
+        push(&t, 0, i);
+        queue_reader_close(r);
+    }
+    assert_null(queue_reader_open(t.q, "more", ignore, NULL, &err));
+    assert_non_null(strstr(err.msg, "no room"));
+    bed_restart(&t);
+    for (uint32_t i = 0; i < 32; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "name%u", i);
+        r = open_reader(&t, name);
+        deliver(&t, r, name, i);
+        for (struct block *b; (b = queue_take(r));) /* younger ones, which other names left on disk */
+            queue_ack(r, b);
+        queue_reader_close(r);
+    }
+    r = open_reader(&t, "more");
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +269,8 @@ int main(void)
         cmocka_unit_test(test_an_old_run_goes_before_a_new_one),
         cmocka_unit_test(test_two_processes_cannot_share_a_directory),
         cmocka_unit_test(test_a_late_endpoint_books_what_it_missed),
+        cmocka_unit_test(test_forgotten_names_make_room),
+        cmocka_unit_test(test_a_name_with_blocks_left_keeps_its_place),
     };
     log_set_level("error");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,39 @@ static void test_a_block_held_while_its_segment_is_dropped_comes_back(void **sta
     bed_free(&t);
 }
 
+/* It is written again, behind younger ones, and found in its place. */
+static void test_a_held_block_whose_segment_went_survives_a_restart(void **state)
+{
+    struct bed t;
+    (void)state;
+    bed_new(&t);
+    t.options.max_bytes = 64 * 1024;
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "a");
+    queue_reader_failing(r, true);
+    queue_push(t.q, make_block(0, 0, 10, 4096));
+    wait_until(nothing_in_ram, &t);
+    struct block *held = queue_take(r);
+    for (uint32_t i = 1; i < 100; i++) {
+        queue_push(t.q, make_block(0, i, 10, 4096));
+        if (i % 8 == 0)
+            wait_until(under_cap, &t);
+    }
+    wait_until(under_cap, &t);
+    uint32_t lost = (uint32_t)lost_of(&t, "a") / 10;
+    assert_true(lost > 0);
+    queue_release(r, held);
+    queue_reader_close(r);
+    bed_restart(&t);
+    r = open_reader(&t, "a");
+    assert_balance(&t, r, "a");
+    deliver(&t, r, "a", 0);
+    deliver(&t, r, "a", lost + 1);
+    assert_balance(&t, r, "a");
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
 static bool reader_small(void *ctx)
 {
     struct queue_reader_stats stats;
@@ -170,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_cap_drops_the_oldest_and_books_it),
         cmocka_unit_test(test_a_block_held_while_its_segment_is_dropped_comes_back),
+        cmocka_unit_test(test_a_held_block_whose_segment_went_survives_a_restart),
         cmocka_unit_test(test_a_readers_own_cap_is_its_own),
         cmocka_unit_test(test_age_drops_what_is_too_old),
         cmocka_unit_test(test_a_clock_that_is_set_ages_nothing),

@@ -36,6 +36,7 @@ static void test_torn_tail_costs_the_last_record_alone(void **state)
         deliver(&t, r, "a", i);
     deliver(&t, r, "a", 99);
     assert_balance(&t, r, "a");
+    assert_int_equal(lost_of(&t, "a"), 10); /* its header says how much it held */
     free(path);
     queue_reader_close(r);
     bed_free(&t);
@@ -122,6 +123,72 @@ static void test_junk_files_are_left_alone(void **state)
     bed_free(&t);
 }
 
+static void test_a_segment_that_was_only_begun_goes(void **state)
+{
+    struct bed t;
+    struct queue_reader *r;
+    (void)state;
+    fill(&t, 2);
+    char *path = file_join(t.dir, "seg-0000000000000009.log");
+    int fd = open(path, O_WRONLY | O_CREAT, 0644);
+    close(fd);
+    reopen(&t, &r);
+    deliver(&t, r, "a", 0);
+    deliver(&t, r, "a", 1);
+    queue_reader_close(r);
+    bed_close(&t);
+    assert_int_equal(access(path, F_OK), -1);
+    free(path);
+    bed_free(&t);
+}
+
+static void test_a_leftover_name_is_stepped_over(void **state)
+{
+    struct bed t;
+    struct queue_reader *r;
+    struct err err = {0};
+    (void)state;
+    bed_new(&t);
+    reopen(&t, &r);
+    char *path = file_join(t.dir, "seg-0000000000000001.log");
+    assert_true(file_write_atomic(path, STR("another's file"), &err));
+    queue_reader_failing(r, true);
+    push(&t, 0, 0);
+    wait_until(nothing_in_ram, &t);
+    queue_reader_close(r);
+    bed_restart(&t);
+    r = open_reader(&t, "a");
+    deliver(&t, r, "a", 0);
+    queue_reader_close(r);
+    bed_close(&t);
+    assert_int_equal(access(path, F_OK), 0);
+    free(path);
+    bed_free(&t);
+}
+
+/* As a write leaves it that failed half-way and was repeated in a new file. */
+static void test_a_record_that_stands_twice_is_sent_once(void **state)
+{
+    struct bed t;
+    struct queue_reader *r;
+    (void)state;
+    fill(&t, 3);
+    char *path = first_segment(t.dir);
+    char *copy = xasprintf("cp '%s' '%s/seg-0000000000000001-1.log'", path, t.dir);
+    assert_int_equal(system(copy), 0);
+    reopen(&t, &r);
+    assert_balance(&t, r, "a");
+    for (uint32_t i = 0; i < 3; i++)
+        deliver(&t, r, "a", i);
+    assert_null(queue_take(r));
+    queue_reader_close(r);
+    bed_close(&t);
+    assert_int_equal(count_files(t.dir, "seg-"), 0);
+    free(copy);
+    free(path);
+    bed_free(&t);
+}
+
 static void test_newer_format_is_refused_without_wiping(void **state)
 {
     struct bed t;
@@ -194,6 +261,22 @@ static void test_both_cursor_slots_bad_sends_everything_again(void **state)
     bed_free(&t);
 }
 
+static void test_a_cursor_cut_short_is_a_damaged_one(void **state)
+{
+    struct bed t;
+    struct queue_reader *r;
+    (void)state;
+    fill(&t, 3);
+    char *path = cursor_path(t.dir, "a");
+    assert_int_equal(truncate(path, 0), 0);
+    reopen(&t, &r);
+    for (uint32_t i = 0; i < 3; i++)
+        deliver(&t, r, "a", i);
+    free(path);
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
 static void test_missing_cursor_gives_everything_to_the_first_reader(void **state)
 {
     struct bed t;
@@ -247,9 +330,13 @@ int main(void)
         cmocka_unit_test(test_corrupt_header_costs_one_record),
         cmocka_unit_test(test_corrupt_file_header_does_not_cost_the_records),
         cmocka_unit_test(test_junk_files_are_left_alone),
+        cmocka_unit_test(test_a_segment_that_was_only_begun_goes),
+        cmocka_unit_test(test_a_leftover_name_is_stepped_over),
+        cmocka_unit_test(test_a_record_that_stands_twice_is_sent_once),
         cmocka_unit_test(test_newer_format_is_refused_without_wiping),
         cmocka_unit_test(test_one_bad_cursor_slot_falls_back_to_the_other),
         cmocka_unit_test(test_both_cursor_slots_bad_sends_everything_again),
+        cmocka_unit_test(test_a_cursor_cut_short_is_a_damaged_one),
         cmocka_unit_test(test_missing_cursor_gives_everything_to_the_first_reader),
         cmocka_unit_test(test_a_missing_segment_in_the_middle_costs_only_itself),
     };
