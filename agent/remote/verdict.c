@@ -296,7 +296,7 @@ void lane_answered(struct lane *lane, const struct http_result *result)
         lane->fresh = true;
         lane->state = LANE_READY;
     } else if (!lane->encoded && judges_series(d.verdict)) {
-        lane->state = LANE_READY; /* new settings came while it was under way: what they would send is not what was refused */
+        lane->state = LANE_READY; /* new settings came meanwhile: what they would send is not what was refused */
     } else if (d.verdict == POLICY_BISECT || d.verdict == POLICY_SPLIT) {
         refused(lane, d.verdict == POLICY_SPLIT, status, words);
     } else if (d.verdict == POLICY_REJECTED || d.verdict == POLICY_TOO_LARGE) {
