@@ -5,7 +5,71 @@
 
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <sys/mount.h>
+
+/* ---- hanging ---- */
+
+static atomic_bool hangs, hanging;
+
+/* Takes the place of the C library's: the disk does not answer. */
+int fdatasync(int fd)
+{
+    (void)fd;
+    while (atomic_load(&hangs)) {
+        atomic_store(&hanging, true);
+        usleep(1000);
+    }
+    atomic_store(&hanging, false);
+    return 0;
+}
+
+static bool does_hang(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&hanging);
+}
+
+static void test_a_disk_that_hangs_holds_up_nobody_who_is_up(void **state)
+{
+    struct bed t;
+    struct queue_stats stats;
+    (void)state;
+    bed_new(&t);
+    t.options.ram_max_bytes = 100000;
+    bed_open(&t);
+    struct queue_reader *up = open_reader(&t, "up"), *down = open_reader(&t, "down");
+    atomic_store(&hangs, true);
+    queue_reader_failing(down, true);
+    push(&t, 0, 0);
+    wait_until(does_hang, &t);
+    deliver(&t, up, "up", 0);
+    usleep(1100000); /* now it is known to hang */
+    int64_t before = clock_mono_ms();
+    for (uint32_t i = 1; i < 1000; i++) {
+        push(&t, i % 2, i);
+        deliver(&t, up, "up", i);
+    }
+    assert_true(clock_mono_ms() - before < 5000);
+    queue_stats(t.q, &stats);
+    assert_true(stats.ram_bytes <= 100000);
+    assert_true(lost_of(&t, "down") > 0);
+    assert_int_equal(lost_of(&t, "up"), 0);
+    assert_balance(&t, up, "up");
+    assert_balance(&t, down, "down");
+    atomic_store(&hangs, false);
+    wait_until(nothing_in_ram, &t);
+    queue_reader_close(up);
+    queue_reader_close(down);
+    bed_restart(&t);
+    up = open_reader(&t, "up");
+    down = open_reader(&t, "down");
+    assert_null(queue_take(up)); /* what it acknowledged meanwhile has been stored since */
+    deliver(&t, down, "down", 0);
+    queue_reader_close(up);
+    queue_reader_close(down);
+    bed_free(&t);
+}
 
 /* ---- not there ---- */
 
@@ -285,6 +349,7 @@ static void test_the_error_goes_away_with_its_cause(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_disk_that_hangs_holds_up_nobody_who_is_up),
         cmocka_unit_test(test_an_unusable_directory_is_a_state),
         cmocka_unit_test(test_a_directory_that_comes_late_brings_its_backlog),
         cmocka_unit_test(test_a_full_disk_gives_up_the_oldest_and_no_more_than_it_must),
