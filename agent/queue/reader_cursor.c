@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 /* The writer being at the disk for so long means that it hangs. */
+#define LOCK_WAIT_NS 100000000L
 #define STALL_MS 250
 
 size_t reader_first(const struct queue_reader *r)
@@ -52,7 +53,7 @@ static bool open_file(struct queue_reader *r, bool *created)
 }
 
 /* Under r->cursor_lock alone. */
-static bool store(struct queue_reader *r, bool sync)
+static bool store(struct queue_reader *r, bool sync, int *to_sync)
 {
     struct queue *q = r->q;
     bool created;
@@ -65,7 +66,20 @@ static bool store(struct queue_reader *r, bool sync)
     pthread_mutex_unlock(&q->lock);
     if (!cursor_write(r->cursor_fd, &snapshot))
         return false;
-    return !(sync || created) || fdatasync(r->cursor_fd) == 0;
+    /* Synced without the lock: an acknowledgement must not find it taken for as long as a disk takes. */
+    *to_sync = sync || created ? dup(r->cursor_fd) : -1;
+    return true;
+}
+
+/* Waits a moment for another thread that writes the same cursor; false when the disk holds that one. */
+static bool lock_soon(pthread_mutex_t *lock)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOCK_WAIT_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_mutex_timedlock(lock, &until) == 0;
 }
 
 static bool disk_hangs(const struct queue *q)
@@ -81,13 +95,18 @@ void reader_store_cursor(struct queue_reader *r, enum store_how how)
     r->storing++;
     pthread_mutex_unlock(&q->lock);
     bool stored = true, mine = true;
+    int to_sync = -1;
     if (how == STORE_UNLESS_BUSY)
-        mine = pthread_mutex_trylock(&r->cursor_lock) == 0;
+        mine = lock_soon(&r->cursor_lock);
     else
         pthread_mutex_lock(&r->cursor_lock);
     if (mine) {
-        stored = store(r, how == STORE_SYNC);
+        stored = store(r, how == STORE_SYNC, &to_sync);
         pthread_mutex_unlock(&r->cursor_lock);
+    }
+    if (to_sync >= 0) {
+        stored = fdatasync(to_sync) == 0 && stored;
+        close(to_sync);
     }
     if (!stored)
         log_throttled(LOG_KEY + 3, LOG_ERROR, "queue",
