@@ -17,8 +17,10 @@ mkdir -p "$peers/deb"
     cd "$peers/deb"
     # apt drops to its own user for downloads, which may not write here; that is only a warning.
     apt-get download -qq victoria-metrics prometheus prometheus-node-exporter nginx nginx-common 2>/dev/null
-    # Releases differ in whether vmagent has a package of its own.
-    apt-get download -qq vmagent 2>/dev/null || true
+    # Debian 13 has promtool in a package of its own, Debian 12 has it in prometheus; vmagent may move likewise.
+    for moved in promtool vmagent; do
+        apt-get download -qq "$moved" 2>/dev/null || true
+    done
 )
 for deb in "$peers"/deb/*.deb; do
     dpkg -x "$deb" "$peers"
@@ -30,5 +32,6 @@ for program in prometheus promtool prometheus-node-exporter victoria-metrics vma
         echo "fetch-peers: $program is missing or lacks a library" >&2
         exit 1
     fi
+    echo "$path"
 done
 touch "$stamp"
