@@ -53,7 +53,7 @@ BENCH := $(patsubst tests/bench/%.c,build/release/bench/%,$(wildcard tests/bench
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
-.PHONY: all binary deps run test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries peers objects
+.PHONY: all binary deps run test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -71,6 +71,11 @@ build/.deps-%: deploy/install-deps.sh
 	@deploy/install-deps.sh $*
 	@touch $@
 
+# A stamp is not believed when a library has gone since.
+ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo found),found)
+build/.deps-build: ALWAYS
+endif
+
 deps: build/.deps-build build/.deps-test
 
 # ---- the program ----
@@ -82,6 +87,10 @@ $(B)/obsagent: $(B)/obj/agent/main.o $(LIB)
 $(LIB): $(LIB_OBJS)
 	@rm -f $@
 	$(V)ar rcs $@ $^
+
+# For tidy: what is compiled.
+sources:
+	@echo agent/main.c $(SRCS) $(CXX_SRCS)
 
 objects: $(LIB_OBJS) $(B)/obj/agent/main.o
 
@@ -164,7 +173,10 @@ build/release/bench/%: tests/bench/%.c $(LIB)
 	$(V)$(CC) $(CPPFLAGS) -I. $(CFLAGS) -Wno-missing-prototypes -c -o $@.o $<
 	$(V)$(CXX) -o $@ $@.o $(LIB) $(PKG_LIBS)
 
-bench: all build/.deps-test $(BENCH)
+bench-binaries: $(BENCH)
+
+bench: all build/.deps-test
+	@$(MAKE) --no-print-directory bench-binaries
 	@tests/fetch-peers.sh
 	@for b in $(filter-out %/load,$(BENCH)); do $$b || exit 1; done
 	@tests/bench/bench.py

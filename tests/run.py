@@ -17,6 +17,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 JOBS = f"-j{os.cpu_count() or 2}"
+# The slowest program needs a few seconds, with ThreadSanitizer a few minutes.
+PROGRAM_SECONDS = 600
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -46,20 +48,30 @@ def build(variant, *targets):
     return result.returncode == 0
 
 
+def run_bounded(binary, *arguments):
+    """Runs a test program to its end, or kills it after PROGRAM_SECONDS, which makes it one that failed."""
+    process = subprocess.Popen([str(binary), *arguments], cwd=ROOT, env={**os.environ, **SAN_ENV}, text=True,
+                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, err = process.communicate(timeout=PROGRAM_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        err += f"\nstill running after {PROGRAM_SECONDS} s\n"
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
 def unit(variant):
-    """Every cmocka program of a variant; a program that dies counts as one failure."""
+    """Every cmocka program of a variant; a program that dies or hangs counts as one failure."""
     if not build(variant, "unit-binaries"):
         return
-    for binary in sorted((ROOT / "build" / variant / "unit").glob("test_*")):
-        if binary.suffix:
-            continue
+    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
+        binary = ROOT / "build" / variant / "unit" / source.stem
         started = time.monotonic()
-        result = subprocess.run(
-            [str(binary)], cwd=ROOT, env={**os.environ, **SAN_ENV}, capture_output=True, text=True, errors="replace"
-        )
+        result = run_bounded(binary)
         output = result.stdout + result.stderr
         good = len(re.findall(r"^\[       OK \]", output, re.M))
-        bad = len(set(re.findall(r"^\[  FAILED  \] ([a-z]\w*)", output, re.M)))
+        bad = len(set(re.findall(r"^\[  FAILED  \] ([a-z]\w*)$", output, re.M)))
         if result.returncode != 0 and bad == 0:
             bad = 1
         count(good, bad)
@@ -76,8 +88,7 @@ def replay(variant):
     for source in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c")):
         name = source.stem.removeprefix("fuzz_")
         binary = ROOT / "build" / variant / "replay" / name
-        result = subprocess.run([str(binary), f"tests/fuzz/corpus/{name}", f"tests/fuzz/regression/{name}"], cwd=ROOT,
-                                env={**os.environ, **SAN_ENV}, capture_output=True, text=True, errors="replace")
+        result = run_bounded(binary, f"tests/fuzz/corpus/{name}", f"tests/fuzz/regression/{name}")
         inputs = int((re.search(r"^(\d+) inputs$", result.stdout, re.M) or [0, 0])[1])
         count(inputs, result.returncode != 0)
         say(f"{variant}/replay {name}: {inputs} inputs{'' if result.returncode == 0 else ', failed'}")

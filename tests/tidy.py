@@ -125,6 +125,15 @@ def check_dead_headers(headers, sources):
             report(path, 1, "nobody includes it")
 
 
+def check_dead_sources(sources):
+    """What the build's wildcards do not reach is not in the program."""
+    listed = subprocess.run(["make", "-s", "--no-print-directory", "sources"], cwd=ROOT, text=True,
+                            capture_output=True, check=True).stdout.split()
+    for path in sources:
+        if str(path.relative_to(ROOT)) not in listed:
+            report(path, 1, "nothing compiles it")
+
+
 def check_symbols(tests):
     """Global functions and variables of the program that no other file names; tests count as users."""
     defined, used = {}, set()
@@ -179,6 +188,7 @@ def main():
     check_functions([p for p in code if p.suffix == ".c"])
     check_headers([p for p in code if p.parts[len(ROOT.parts)] == "include"])
     check_dead_headers([p for p in code + tests if p.suffix == ".h"], code + tests)
+    check_dead_sources([p for p in code if p.suffix in (".c", ".cc")])
     check_symbols(tests)
     check_layout()
     check_other_texts(git_files("*.md", "*.py", "*.sh", "*.yml", "Makefile"))
