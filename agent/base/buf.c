@@ -182,6 +182,9 @@ bool buf_add_double(struct buf *b, double v)
         return buf_add_c(b, "NaN");
     if (isinf(v))
         return buf_add_c(b, v > 0 ? "+Inf" : "-Inf");
+    /* Most values are whole: up to 15 digits %g writes them as an integer, and nothing has to be read back. */
+    if (fabs(v) < 1e15 && v == (double)(int64_t)v && !(v == 0 && signbit(v)))
+        return buf_addf(b, "%lld", (long long)v);
     /* Below the normal range fewer digits may do; everywhere else %g drops those that 15 give too many. */
     for (int precision = fabs(v) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*g", precision, v);
