@@ -10,6 +10,8 @@ After a warm-up CPU time is the kernel's nanosecond count for the process over w
 was seen, bytes are those of request bodies at the receiver. A row is valid only when the targets were asked as often as
 was due and the receiver counted as many samples as were scraped, both within 2 %: a cheap agent that loses or delays
 data has no place in the table. What agents add by themselves (up, scrape_duration_seconds ...) may come on top.
+When something else used the machine meanwhile, the row says so: a starved agent times out, piles up what it has not
+sent and shows several times the memory it needs, which would be no fair comparison.
 Ratios count; absolute times differ between machines.
 """
 
@@ -34,6 +36,8 @@ LOAD = ROOT / "build/release/bench/load"
 OBSAGENT = pathlib.Path(os.environ.get("OBSAGENT", ROOT / "build/release/obsagent"))
 TOLERANCE = 0.02
 WARM_UP_SECONDS_MAX = 90
+OTHERS_MAX = 0.1  # of all CPUs
+TICKS = os.sysconf("SC_CLK_TCK")
 LAG_SECONDS_MAX = 6  # prometheus waits up to 5 s for a batch to fill
 REPORT_SERIES_MAX = 12  # added by an agent for each scrape: five by prometheus, more by vmagent
 
@@ -47,6 +51,13 @@ def cpu_seconds(pid):
     """User and system time of all threads, ended ones too. /proc/PID/stat has the same in ticks of 10 ms, too coarse
     for a sidecar. The clock of another process is named by a formula of the kernel: ~pid << 3 | CPUCLOCK_SCHED."""
     return time.clock_gettime(~pid << 3 | 2)
+
+
+def machine_busy_seconds():
+    """CPU time of everything on this machine, and what its host took away from it."""
+    fields = [int(f) for f in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    user, nice, system, _, _, irq, softirq, steal = fields[:8]
+    return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 def memory_mb(pid):
@@ -97,8 +108,10 @@ def warm_up(child, ports, targets, series, interval):
         time.sleep(1)
 
 
-def watch(pid, ports, seconds):
+def watch(pid, neighbours, ports, seconds):
     """What happened to the process and its two neighbours in so many seconds."""
+    ours = [pid, os.getpid(), *neighbours]
+    others = machine_busy_seconds() - sum(cpu_seconds(p) for p in ours)
     before, cpu, began = [stats(p) for p in ports], cpu_seconds(pid), time.monotonic()
     rss = anonymous = 0.0
     while time.monotonic() - began < seconds:
@@ -106,8 +119,10 @@ def watch(pid, ports, seconds):
         now = memory_mb(pid)
         rss, anonymous = max(rss, now[0]), max(anonymous, now[1])
     cpu, elapsed = cpu_seconds(pid) - cpu, time.monotonic() - began
+    others = machine_busy_seconds() - sum(cpu_seconds(p) for p in ours) - others
     targets, sink = [{k: after[k] - b[k] for k in b} for after, b in zip((stats(p) for p in ports), before)]
-    return {"cpu": cpu, "elapsed": elapsed, "rss": rss, "anonymous": anonymous, "targets": targets, "sink": sink}
+    return {"cpu": cpu, "elapsed": elapsed, "rss": rss, "anonymous": anonymous, "targets": targets, "sink": sink,
+            "others": others / elapsed / os.cpu_count()}
 
 
 def judge(seen, targets, series, interval):
@@ -141,7 +156,7 @@ def measure(agent, targets, series, interval, seconds):
         warm_up(child, ports, targets, series, interval)
         if child.poll() is not None:
             raise RuntimeError(f"{agent} ended with {child.returncode}:\n{(directory / 'log').read_text()[-2000:]}")
-        seen = watch(child.pid, ports, max(1, round(seconds / interval)) * interval)
+        seen = watch(child.pid, [s.pid for s in servers], ports, max(1, round(seconds / interval)) * interval)
         problem = judge(seen, targets, series, interval)
         if problem:
             print(f"{agent}: {problem}; its last words:\n{(directory / 'log').read_text()[-1000:]}", file=sys.stderr)
@@ -165,6 +180,7 @@ def measure(agent, targets, series, interval, seconds):
         "rss": seen["rss"],
         "anonymous": seen["anonymous"],
         "wire": seen["sink"]["post_bytes"] / max(1, seen["sink"]["samples"]),
+        "others": seen["others"],
         "valid": not problem,
     }
 
@@ -177,6 +193,12 @@ COLUMNS = [
 ]
 
 
+def verdict(row):
+    if not row["valid"]:
+        return "NO"
+    return "yes" if row["others"] <= OTHERS_MAX else f"DISTURBED: others took {row['others']:.0%} of the CPUs"
+
+
 def table(case, rows, markdown):
     """One table of a case; the number in brackets is that of vmagent times so much."""
     base = rows.get("vmagent")
@@ -186,7 +208,7 @@ def table(case, rows, markdown):
         for key, _, form in COLUMNS:
             ratio = f" (×{row[key] / base[key]:.2f})" if base and agent != "vmagent" and base[key] else ""
             cells.append(form.format(row[key]) + ratio)
-        lines.append(cells + [f"{row['rate']:.0f}", "yes" if row["valid"] else "NO"])
+        lines.append(cells + [f"{row['rate']:.0f}", verdict(row)])
     if markdown:
         lines.insert(1, ["---"] * len(lines[0]))
         print("\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n", flush=True)
@@ -203,11 +225,15 @@ def run_case(case, agents, seconds, rounds):
     found = {agent: [] for agent in agents}
     for number in range(rounds):
         for agent in agents if number % 2 == 0 else reversed(agents):
-            found[agent].append(measure(agent, int(targets), int(series), float(interval or 10), seconds))
+            run = measure(agent, int(targets), int(series), float(interval or 10), seconds)
+            found[agent].append(run)
+            print(f"{case} {agent}: {run['cpu_us']:.0f} µs/1000 samples, RSS {run['rss']:.1f} MB, {verdict(run)}",
+                  file=sys.stderr, flush=True)
     rows = {}
     for agent, runs in found.items():
         rows[agent] = {key: statistics.median(run[key] for run in runs) for key in runs[0] if key != "valid"}
         rows[agent]["valid"] = all(run["valid"] for run in runs)
+        rows[agent]["others"] = max(run["others"] for run in runs)
     return rows
 
 
