@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* block: a sealed batch of samples, the one internal format. Its bytes are a remote-write 2.0 Request:
-   symbols = 4 (symbols[0] is ""), then timeseries = 5 {labels_refs = 1, samples = 2, metadata = 5}.
+   symbols = 4 (symbols[0] is ""), then timeseries = 5 {labels_refs = 1, samples = 2 or histograms = 3,
+   exemplars = 4, metadata = 5}. A native histogram counts as one sample everywhere.
    Scraping makes blocks, the queue keeps them, endpoints read them; nobody changes one. */
 #ifndef OBSAGENT_BLOCK_H
 #define OBSAGENT_BLOCK_H
@@ -77,6 +78,24 @@ void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t 
 uint8_t *block_builder_room(struct block_builder *b, size_t max);
 void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
                        const struct block_meta *meta);
+/* What may come with a sample besides its value. */
+struct block_exemplar {
+    const uint32_t *refs; /* name,value pairs */
+    size_t refs_n;        /* even */
+    double value;
+    int64_t ts_ms;
+};
+struct block_extra {
+    int64_t start_ts_ms;  /* 0 = unknown */
+    struct str histogram; /* a Histogram message without timestamps; then value is not written. p NULL = a float */
+    const struct block_exemplar *exemplars;
+    size_t exemplars_n;
+};
+/* block_builder_put with extras. */
+void block_builder_put_extra(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
+                             const struct block_meta *meta, const struct block_extra *extra);
+/* The message of a histogram whose series ended: a sum of BLOCK_STALE_BITS and nothing else. */
+extern const struct str block_stale_histogram;
 /* Books the samples added since the last call to this job. Call before sealing and whenever the job
    changes. */
 void block_builder_job(struct block_builder *b, struct str job);
@@ -94,9 +113,13 @@ struct block_series {
     size_t refs_n;        /* even */
     const uint8_t *wire;  /* the encoded TimeSeries message, without tag and length */
     size_t wire_n;
-    double value;         /* of the first sample */
+    double value;         /* of the first sample; 0 of a histogram */
     int64_t ts_ms;
-    size_t samples;       /* how many this series holds; all: block_series_sample */
+    int64_t start_ts_ms;  /* of the first sample; 0 = unknown */
+    size_t samples;       /* how many this series holds, histograms included; all: block_series_sample,
+                             block_series_histogram */
+    bool is_histogram;    /* the samples are native histograms */
+    size_t exemplars;     /* block_series_exemplar */
     enum block_metric_type type;
     uint32_t help_ref, unit_ref;
     bool has_meta;
@@ -117,7 +140,14 @@ struct str block_reader_symbol(const struct block_reader *r, uint32_t ref);
 bool block_reader_next(struct block_reader *r, struct block_series *out, struct err *err) MUSTCHECK;
 /* Back to the first series. */
 void block_reader_rewind(struct block_reader *r);
-/* The i-th sample of the series last returned. */
+/* The i-th sample of the series last returned, when it is not a histogram. */
 bool block_series_sample(const struct block_series *s, size_t i, double *value, int64_t *ts_ms) MUSTCHECK;
+/* The i-th histogram: its message without the timestamps, whose fields stand last in a block of ours. Bytes inside are
+   well-formed fields, their meaning is not checked. */
+bool block_series_histogram(const struct block_series *s, size_t i, struct str *message, int64_t *ts_ms,
+                            int64_t *start_ts_ms) MUSTCHECK;
+/* The i-th exemplar; out->refs goes to the reader's memory, valid until the next call. */
+bool block_series_exemplar(struct block_reader *r, const struct block_series *s, size_t i,
+                           struct block_exemplar *out) MUSTCHECK;
 
 #endif

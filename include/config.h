@@ -30,6 +30,13 @@ struct config_file_sd {
     int64_t refresh_interval_ms;
 };
 
+enum config_scrape_protocol { /* with the names of scrape_protocols */
+    CONFIG_OPENMETRICS_1_0_0, CONFIG_OPENMETRICS_0_0_1, CONFIG_TEXT_1_0_0, CONFIG_TEXT_0_0_4, CONFIG_PROTO,
+    CONFIG_SCRAPE_PROTOCOLS
+};
+
+enum config_name_escaping { CONFIG_ALLOW_UTF8, CONFIG_UNDERSCORES, CONFIG_DOTS, CONFIG_VALUES };
+
 /* One scrape_config. Defaults from `global` are already filled in. Limits: 0 = none. */
 struct config_job {
     char *job_name;
@@ -49,6 +56,26 @@ struct config_job {
     uint64_t label_limit;
     uint64_t label_name_length_limit;
     uint64_t label_value_length_limit;
+    uint64_t target_limit;         /* more targets after relabeling: every scrape of the job fails */
+    uint64_t keep_dropped_targets; /* how many are remembered for pages; 0 = 1000 */
+    uint64_t series_limit;         /* soft, of one target: known series stay, new ones are dropped */
+    uint64_t job_series_limit;     /* the same of all targets of the job together */
+    uint64_t native_histogram_bucket_limit;
+    double native_histogram_min_bucket_factor;
+    bool scrape_native_histograms, always_scrape_classic_histograms, convert_classic_histograms_to_nhcb;
+    bool track_timestamps_staleness;
+    bool normalize_le_quantile; /* le and quantile as Prometheus 3 writes them: "1" becomes "1.0" */
+    bool legacy_names;          /* metric_name_validation_scheme: legacy */
+    enum config_name_escaping name_escaping;
+    enum config_scrape_protocol scrape_protocols[CONFIG_SCRAPE_PROTOCOLS]; /* in order of preference */
+    size_t scrape_protocols_n;
+    bool has_fallback_protocol; /* for a blank or unknown Content-Type */
+    enum config_scrape_protocol fallback_protocol;
+    bool offer_zstd;            /* zstd besides gzip in Accept-Encoding */
+    bool disable_keepalive;     /* a connection for each scrape */
+    bool scrape_on_shutdown;    /* once more when the agent is told to stop */
+    int64_t scrape_align_interval_ms, scrape_offset_ms; /* vmagent's; 0 = none */
+    char *scrape_failure_log_file; /* NULL = none */
     struct http_options http;
     struct relabel_rules *relabel;        /* target relabeling; never NULL */
     struct relabel_rules *metric_relabel; /* never NULL */
@@ -78,6 +105,8 @@ struct config_remote {
     int64_t max_age_ms;             /* 0 = only the storage's own cap */
     bool on_reject_drop;            /* on_reject: drop; else bisect */
     bool send_metadata;
+    bool send_exemplars;            /* false, as in Prometheus */
+    bool send_native_histograms;    /* false, as in Prometheus: they are counted as lost then */
     int64_t metadata_interval_ms;   /* 1 min */
     uint64_t hash;                  /* over all fields: equal hash, leave the endpoint alone on reload */
 };
@@ -88,6 +117,7 @@ struct config {
     struct label *external_labels; /* sorted, ${ENV} expanded */
     size_t external_labels_n;
     int64_t scrape_interval_ms, scrape_timeout_ms; /* global */
+    uint64_t total_series_limit; /* soft, of all targets together; 0 = none */
     struct config_job *jobs;
     size_t jobs_n;
     struct config_remote *remotes;

@@ -8,6 +8,15 @@
 
 #include <stdint.h>
 
+/* What a job says and a target's own labels may say otherwise (__sample_limit__, __scrape_native_histograms__ ...).
+   Limits: 0 = none. */
+struct target_settings {
+    uint64_t sample_limit, label_limit, series_limit, body_size_limit;
+    bool native_histograms, classic_histograms_too, nhcb;
+};
+
+enum target_drop { TARGET_KEPT, TARGET_BY_RULE, TARGET_BY_SHARD /* another agent's */ };
+
 /* Reference-counted across threads (target_ref / target_unref); strings live inside. */
 struct target {
     int refs;
@@ -21,8 +30,10 @@ struct target {
     int64_t interval_ms, timeout_ms;
     uint64_t key;            /* hash of url, final labels and job hash: equal key, same target */
     uint64_t phase;          /* hash of url and final labels: stable over restarts, places it in the interval */
-    bool dropped;            /* by relabeling */
-    size_t dropped_by;       /* index of the rule */
+    struct target_settings settings;
+    bool dropped;
+    enum target_drop drop;   /* why */
+    size_t dropped_by;       /* of TARGET_BY_RULE: index of the rule */
 };
 
 /* Builds one target from discovery's labels (of the target, then the group's where absent) as Prometheus's
@@ -30,6 +41,8 @@ struct target {
    __param_*), relabel_configs, checks, instance. Returns a target (maybe with `dropped` set), or NULL with err for
    one that is wrong (no address, bad interval ...). */
 struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err) MUSTCHECK;
+/* The settings of a job, before any label of a target. */
+struct target_settings target_settings_of(const struct config_job *job);
 struct target *target_ref(struct target *t);
 void target_unref(struct target *t);
 

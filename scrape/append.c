@@ -156,11 +156,14 @@ static void recount(struct append_target *t)
 }
 
 struct append_target *append_target_new(struct append_worker *w, const struct config_job *job,
-                                        const struct labels *labels)
+                                        const struct labels *labels, const struct target_settings *settings)
 {
     struct append_target *t = xcalloc(1, sizeof *t);
     t->worker = w;
     t->job = job;
+    t->own_settings = settings != NULL;
+    if (settings)
+        t->settings = *settings;
     t->meta_ts_ms = INT64_MIN;
     t->fixed_bytes = sizeof *t + copy_labels(t, labels);
     t->fixed_bytes += append_report_make(t);
@@ -368,12 +371,14 @@ static void scrape_reset(struct append_scrape *s)
     err_clear(&s->err);
 }
 
-struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms)
+struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum exposition_format format)
 {
     static const struct exposition_handler HANDLER = {
         .on_sample = on_sample, .on_type = on_type, .on_help = on_help};
     struct append_scrape *s = scrape_take(t->worker);
     struct exposition_handler handler = HANDLER;
+    if (!t->own_settings)
+        t->settings = target_settings_of(t->job);
     s->t = t;
     scrape_reset(s);
     s->ts_ms = ts_ms;
@@ -383,7 +388,15 @@ struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms)
     if (t->series.n == 0)
         append_diff_enter(s);
     handler.ctx = s;
-    exposition_begin(s->parser, &handler);
+    struct exposition_options options = {
+        .format = format,
+        .native_histograms = t->settings.native_histograms,
+        .classic_histograms_too = t->settings.classic_histograms_too,
+        .nhcb = t->settings.nhcb,
+        .bucket_limit = t->job->native_histogram_bucket_limit,
+        .min_bucket_factor = t->job->native_histogram_min_bucket_factor,
+    };
+    exposition_begin(s->parser, &options, &handler);
     return s;
 }
 
@@ -501,7 +514,7 @@ static void report(struct append_scrape *s, const struct append_outcome *outcome
         (double)result->post_relabel,
         (double)result->series_added,
         outcome->timeout_s,
-        (double)s->t->job->sample_limit,
+        (double)s->t->settings.sample_limit,
         (double)outcome->body_bytes,
     };
     append_report_write(s->t, s->ts_ms, values);

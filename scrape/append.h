@@ -6,7 +6,9 @@
 
 #include "block.h"
 #include "config.h"
+#include "exposition.h"
 #include "labels.h"
+#include "target.h"
 
 /* One per worker; nothing in it is shared between threads. */
 struct append_worker;
@@ -41,10 +43,11 @@ void append_worker_stats(const struct append_worker *w, struct append_stats *out
 /* The state of one target: survives reloads as long as the target's key stays the same. */
 struct append_target;
 
-/* labels: the target's final labels (without __ names); job: limits, honor_*, metric relabeling; both must
-   outlive the state or be replaced through append_target_update. */
+/* labels: the target's final labels (without __ names), copied; job: honor_*, metric relabeling and the limits that
+   targets cannot change; must outlive the state or be replaced through append_target_update. settings NULL = those
+   of the job. */
 struct append_target *append_target_new(struct append_worker *w, const struct config_job *job,
-                                        const struct labels *labels);
+                                        const struct labels *labels, const struct target_settings *settings);
 /* A new configuration generation with the same hash: only swaps the pointer. */
 void append_target_update(struct append_target *t, const struct config_job *job);
 /* Frees without writing markers (shutdown). */
@@ -59,7 +62,7 @@ uint64_t append_target_series(const struct append_target *t);
 struct append_scrape;
 
 /* ts_ms: the timestamp of samples without their own. */
-struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms);
+struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum exposition_format format);
 /* Body bytes after decompression, cut anywhere. False when the scrape has failed (parse error, a limit, a bad
    metric); err has Prometheus's wording; feeding may stop, append_end must still be called with ok = false.
    sample_limit does not stop the feed: it is reported by append_end. */

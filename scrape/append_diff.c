@@ -223,11 +223,10 @@ static bool push(struct append_scrape *s, const struct exposition_sample *sample
 static bool keep(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash,
                  struct str ids, uint32_t count, bool unknown)
 {
-    const struct config_job *job = s->t->job;
-    uint64_t ids_hash = hash_bytes(ids.p, ids.n);
+    uint64_t sample_limit = s->t->settings.sample_limit, ids_hash = hash_bytes(ids.p, ids.n);
     bool again = finals_find(s, ids, ids_hash);
     s->appended += !again || sample->has_ts;
-    if (job->sample_limit && s->appended > job->sample_limit) {
+    if (sample_limit && s->appended > sample_limit) {
         s->over_limit = true;
         return true;
     }

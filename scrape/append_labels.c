@@ -113,13 +113,14 @@ static bool check_lengths(struct append_scrape *s, const struct label *l)
 static bool check_limits(struct append_scrape *s)
 {
     const struct config_job *job = s->t->job;
+    uint64_t label_limit = s->t->settings.label_limit;
     const struct labels *l = &s->labels;
     struct str metric = STR_NULL;
-    if (job->label_limit && l->n > job->label_limit)
+    if (label_limit && l->n > label_limit)
         metric = shown(labels_get(l, NAME));
     if (metric.n)
         return err_set(&s->err, "label_limit exceeded (metric: %.*s, number of labels: %zu, limit: %llu)",
-                       STR_ARG(metric), l->n, (unsigned long long)job->label_limit);
+                       STR_ARG(metric), l->n, (unsigned long long)label_limit);
     if (!job->label_name_length_limit && !job->label_value_length_limit)
         return true;
     for (size_t i = 0; i < l->n; i++)

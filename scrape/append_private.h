@@ -37,6 +37,8 @@ struct append_target {
     struct append_worker *worker;
     struct append_target *prev, *next;
     const struct config_job *job;
+    struct target_settings settings;
+    bool own_settings; /* else those of the job */
     struct label *labels; /* own copy, strings in the same allocation */
     size_t labels_n;
     struct series series;

@@ -296,8 +296,9 @@ void scrape_engine_apply(struct scrape_engine *e, struct config *config)
     loop_post(e->loop, apply_now, apply);
 }
 
-void scrape_engine_stop(struct scrape_engine *e)
+void scrape_engine_stop(struct scrape_engine *e, int64_t deadline_ms)
 {
+    (void)deadline_ms;
     if (e->stopped)
         return;
     e->stopped = true;
@@ -311,7 +312,7 @@ void scrape_engine_free(struct scrape_engine *e)
 {
     if (!e)
         return;
-    scrape_engine_stop(e);
+    scrape_engine_stop(e, 0);
     discovery_free(e->discovery);
     for (size_t i = 0; i < e->workers_n; i++)
         worker_free(e->workers[i]);
@@ -339,6 +340,17 @@ void scrape_engine_set_flush_interval(struct scrape_engine *e, int64_t ms)
 }
 
 /* ---- looking in ---- */
+
+const unsigned scrape_delay_bounds_ms[SCRAPE_DELAYS] = {1, 5, 10, 25, 50, 100, 250, 1000, 5000, 15000};
+
+bool scrape_engine_metadata(const struct scrape_engine *e,
+                            void (*fn)(void *ctx, const struct scrape_metadata *meta), void *ctx)
+{
+    (void)e;
+    (void)fn;
+    (void)ctx;
+    return false;
+}
 
 /* The lock says nothing about the engine's meaning to its user, for whom looking changes nothing. */
 static void lock(const struct scrape_engine *e)

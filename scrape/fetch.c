@@ -119,7 +119,7 @@ static void on_header(void *ctx, struct str name, struct str value)
 static bool take(void *ctx, const void *p, size_t n)
 {
     struct fetch *fetch = ctx;
-    uint64_t limit = fetch->request.job->body_size_limit;
+    uint64_t limit = fetch->request.target->settings.body_size_limit;
     fetch->body_bytes += n;
     if (limit > 0 && fetch->body_bytes >= limit) {
         fetch->body_limit = true;

@@ -143,6 +143,19 @@ static struct target *target_pack(struct str job, const struct labels *discovere
 
 /* ---- building ---- */
 
+struct target_settings target_settings_of(const struct config_job *job)
+{
+    return (struct target_settings){
+        .sample_limit = job->sample_limit,
+        .label_limit = job->label_limit,
+        .series_limit = job->series_limit,
+        .body_size_limit = job->body_size_limit,
+        .native_histograms = job->scrape_native_histograms,
+        .classic_histograms_too = job->always_scrape_classic_histograms,
+        .nhcb = job->convert_classic_histograms_to_nhcb,
+    };
+}
+
 static void set_identity(struct target *t, const struct config_job *job, const struct labels *public)
 {
     uint64_t place[] = {hash_bytes(t->url, strlen(t->url)), labels_hash(public)};
@@ -172,6 +185,7 @@ static struct target *build_kept(const struct config_job *job, const struct labe
                             labels_get(after, STR("__unix_socket__")));
             t->interval_ms = interval_ms;
             t->timeout_ms = timeout_ms;
+            t->settings = target_settings_of(job);
             set_identity(t, job, &public);
         }
         buf_free(&url);
@@ -197,6 +211,7 @@ static struct target *build_dropped(const struct config_job *job, const struct l
     struct labels none = {0};
     struct target *t = target_pack(str_of(job->job_name), before, &none, STR_NULL, STR_NULL);
     t->dropped = true;
+    t->drop = TARGET_BY_RULE;
     /* Only now, because tracing renders each rule. */
     labels_copy(scratch, before);
     bool kept = relabel_apply_traced(job->relabel, scratch, note_drop, &t->dropped_by);

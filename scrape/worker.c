@@ -158,7 +158,7 @@ static struct history *history_new(struct worker *w, struct target *t, struct co
     s->config = config_ref(config);
     s->job = job;
     s->labels = (struct labels){.v = t->labels, .n = t->labels_n, .cap = t->labels_n};
-    s->append = append_target_new(w->append, job, &s->labels);
+    s->append = append_target_new(w->append, job, &s->labels, &t->settings);
     return s;
 }
 
@@ -300,7 +300,7 @@ static struct append_scrape *need_scrape(struct slot *slot)
     if (!slot->scrape) {
         history_end(slot->before, slot->ts_ms - 1);
         slot->before = NULL;
-        slot->scrape = append_begin(slot->history->append, slot->ts_ms);
+        slot->scrape = append_begin(slot->history->append, slot->ts_ms, EXPOSITION_TEXT);
     }
     return slot->scrape;
 }

@@ -105,7 +105,7 @@ static struct picture parse_metrics(struct str body)
     struct err err = {0};
     struct exposition_handler handler = {.on_sample = take_sample, .ctx = &p};
     struct exposition_parser *parser = exposition_new(0);
-    exposition_begin(parser, &handler);
+    exposition_begin(parser, NULL, &handler);
     p.valid = exposition_feed(parser, body.p, body.n, &err) && exposition_finish(parser, &err);
     exposition_free(parser);
     return p;

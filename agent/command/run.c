@@ -303,7 +303,7 @@ static void stop(struct agent *a)
         web_stop(a->web);
     if (a->scrape) {
         metrics_unregister(collect, a);
-        scrape_engine_stop(a->scrape);
+        scrape_engine_stop(a->scrape, 0);
     }
     if (a->remote) {
         stop_remote(a);

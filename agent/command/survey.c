@@ -241,13 +241,13 @@ static bool on_sample(void *ctx, const struct exposition_sample *sample)
 struct survey *survey_new(size_t keep)
 {
     struct survey *s = xcalloc(1, sizeof *s);
-    struct exposition_handler handler = {on_sample, on_type, on_help, s};
+    struct exposition_handler handler = {on_sample, on_type, on_help, NULL, s};
     s->keep = keep;
     arena_init(&s->arena);
     labels_init(&s->labels, &s->arena);
     s->parser = exposition_new(0);
     exposition_set_lenient(s->parser, on_error);
-    exposition_begin(s->parser, &handler);
+    exposition_begin(s->parser, NULL, &handler);
     return s;
 }
 

@@ -4,6 +4,7 @@
 
      symbols:  22 00 | 22 len bytes | 22 len bytes | ...
      series:   2a len | 0a len refs... | 12 len 09 value 10 timestamp | 2a len meta | 2a len | ...
+     extras:   18 start behind a timestamp; 1a len message 78 timestamp [88 01 start] for a histogram; 22 len exemplar
 
    References are written at a distance of HEAD_ROOM behind the last series, then the tags and lengths in
    front of them, whose sizes are known only now. Nearly always each length fits in one byte, the room is
@@ -26,7 +27,13 @@
 #define TAG_SERIES WIRE_TAG(5, WIRE_BYTES)
 #define TAG_REFS WIRE_TAG(1, WIRE_BYTES)
 #define TAG_SAMPLE WIRE_TAG(2, WIRE_BYTES)
+#define TAG_HISTOGRAM WIRE_TAG(3, WIRE_BYTES)
+#define TAG_EXEMPLAR WIRE_TAG(4, WIRE_BYTES)
 #define TAG_META WIRE_TAG(5, WIRE_BYTES)
+
+/* 19 00.. : sum = the stale marker. */
+static const char STALE_HISTOGRAM[] = {WIRE_TAG(3, WIRE_FIXED64), 2, 0, 0, 0, 0, 0, (char)0xf0, 0x7f};
+const struct str block_stale_histogram = {STALE_HISTOGRAM, sizeof STALE_HISTOGRAM};
 
 struct bytes {
     uint8_t *p;
@@ -43,7 +50,7 @@ struct block_builder {
     uint32_t lane, generation;
     size_t max_bytes;
     uint32_t max_samples;
-    struct bytes symbols, series;
+    struct bytes symbols, series, tail; /* tail: what follows the references of a series with extras */
     uint32_t symbols_n, samples, booked;
     int64_t min_ts_ms, max_ts_ms;
     struct job_count *jobs;
@@ -112,6 +119,7 @@ void block_builder_free(struct block_builder *b)
     free(b->jobs);
     free(b->symbols.p);
     free(b->series.p);
+    free(b->tail.p);
     free(b);
 }
 
@@ -176,38 +184,135 @@ static uint8_t *put_meta(uint8_t *p, const struct block_meta *meta)
     return p;
 }
 
+static void count(struct block_builder *b, int64_t ts_ms)
+{
+    b->samples++;
+    b->min_ts_ms = ts_ms < b->min_ts_ms ? ts_ms : b->min_ts_ms;
+    b->max_ts_ms = ts_ms > b->max_ts_ms ? ts_ms : b->max_ts_ms;
+}
+
+/* Puts head and tail around the references that stand where block_builder_room said; room for them is there. */
+static void put_around(struct block_builder *b, size_t refs_n, const uint8_t *tail, size_t tail_n)
+{
+    uint8_t *head = b->series.p + b->series.n, *refs = head + HEAD_ROOM;
+    size_t body = 1 + wire_varint_size(refs_n) + refs_n + tail_n;
+    size_t shift = wire_varint_size(refs_n) + wire_varint_size(body) - 2;
+    if (shift)
+        memmove(refs + shift, refs, refs_n);
+    memcpy(refs + shift + refs_n, tail, tail_n);
+    *head++ = TAG_SERIES;
+    head = wire_put_varint(head, body);
+    *head++ = TAG_REFS;
+    wire_put_varint(head, refs_n);
+    b->series.n = (size_t)(refs + shift + refs_n + tail_n - b->series.p);
+}
+
 void block_builder_put(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
                        const struct block_meta *meta)
 {
     uint8_t *head = b->series.p + b->series.n, *refs = head + HEAD_ROOM;
     size_t refs_n = (size_t)(refs_end - refs);
-    uint8_t tail[TAIL_MAX], *end;
     if (__builtin_expect(refs_n < 96 && !meta, 1)) {
-        end = put_sample(b, refs + refs_n, value, ts_ms);
+        uint8_t *end = put_sample(b, refs + refs_n, value, ts_ms);
         head[0] = TAG_SERIES;
         head[1] = (uint8_t)(end - head - 2);
         head[2] = TAG_REFS;
         head[3] = (uint8_t)refs_n;
+        b->series.n = (size_t)(end - b->series.p);
     } else {
-        uint8_t *tail_end = put_sample(b, tail, value, ts_ms);
+        uint8_t tail[TAIL_MAX], *end = put_sample(b, tail, value, ts_ms);
         if (meta)
-            tail_end = put_meta(tail_end, meta);
-        size_t tail_n = (size_t)(tail_end - tail);
-        size_t body = 1 + wire_varint_size(refs_n) + refs_n + tail_n;
-        size_t shift = wire_varint_size(refs_n) + wire_varint_size(body) - 2;
-        if (shift)
-            memmove(refs + shift, refs, refs_n);
-        memcpy(refs + shift + refs_n, tail, tail_n);
-        *head++ = TAG_SERIES;
-        head = wire_put_varint(head, body);
-        *head++ = TAG_REFS;
-        wire_put_varint(head, refs_n);
-        end = refs + shift + refs_n + tail_n;
+            end = put_meta(end, meta);
+        put_around(b, refs_n, tail, (size_t)(end - tail));
     }
-    b->series.n = (size_t)(end - b->series.p);
-    b->samples++;
-    b->min_ts_ms = ts_ms < b->min_ts_ms ? ts_ms : b->min_ts_ms;
-    b->max_ts_ms = ts_ms > b->max_ts_ms ? ts_ms : b->max_ts_ms;
+    count(b, ts_ms);
+}
+
+/* ---- extras ---- */
+
+static void tail_add(struct block_builder *b, const void *p, size_t n)
+{
+    memcpy(room(&b->tail, n), p, n);
+    b->tail.n += n;
+}
+
+static void tail_varint(struct block_builder *b, uint32_t tag, uint64_t v)
+{
+    uint8_t *p = room(&b->tail, 2 * WIRE_VARINT_MAX);
+    p = wire_put_varint(p, tag);
+    b->tail.n = (size_t)(wire_put_varint(p, v) - b->tail.p);
+}
+
+static size_t varint_field(uint32_t field, uint64_t v)
+{
+    return wire_varint_size(WIRE_TAG(field, WIRE_VARINT)) + wire_varint_size(v);
+}
+
+static void tail_histogram(struct block_builder *b, struct str message, int64_t ts_ms, int64_t start_ts_ms)
+{
+    size_t n = message.n + varint_field(15, (uint64_t)ts_ms);
+    if (start_ts_ms)
+        n += varint_field(17, (uint64_t)start_ts_ms);
+    tail_varint(b, TAG_HISTOGRAM, n);
+    if (message.n)
+        tail_add(b, message.p, message.n);
+    tail_varint(b, WIRE_TAG(15, WIRE_VARINT), (uint64_t)ts_ms);
+    if (start_ts_ms)
+        tail_varint(b, WIRE_TAG(17, WIRE_VARINT), (uint64_t)start_ts_ms);
+}
+
+static void tail_double(struct block_builder *b, uint8_t tag, double v)
+{
+    uint8_t *p = room(&b->tail, 9);
+    *p++ = tag;
+    b->tail.n = (size_t)(wire_put_double(p, v) - b->tail.p);
+}
+
+static void tail_sample(struct block_builder *b, double value, int64_t ts_ms, int64_t start_ts_ms)
+{
+    size_t n = 9 + varint_field(2, (uint64_t)ts_ms);
+    if (start_ts_ms)
+        n += varint_field(3, (uint64_t)start_ts_ms);
+    tail_varint(b, TAG_SAMPLE, n);
+    tail_double(b, WIRE_TAG(1, WIRE_FIXED64), value);
+    tail_varint(b, WIRE_TAG(2, WIRE_VARINT), (uint64_t)ts_ms);
+    if (start_ts_ms)
+        tail_varint(b, WIRE_TAG(3, WIRE_VARINT), (uint64_t)start_ts_ms);
+}
+
+static void tail_exemplar(struct block_builder *b, const struct block_exemplar *e)
+{
+    size_t refs_n = 0;
+    for (size_t i = 0; i < e->refs_n; i++)
+        refs_n += wire_varint_size(e->refs[i]);
+    size_t n = 9 + varint_field(3, (uint64_t)e->ts_ms);
+    if (refs_n)
+        n += 1 + wire_varint_size(refs_n) + refs_n;
+    tail_varint(b, TAG_EXEMPLAR, n);
+    if (refs_n)
+        tail_varint(b, TAG_REFS, refs_n);
+    for (size_t i = 0; i < e->refs_n; i++)
+        b->tail.n = (size_t)(wire_put_varint(room(&b->tail, WIRE_VARINT_MAX), e->refs[i]) - b->tail.p);
+    tail_double(b, WIRE_TAG(2, WIRE_FIXED64), e->value);
+    tail_varint(b, WIRE_TAG(3, WIRE_VARINT), (uint64_t)e->ts_ms);
+}
+
+void block_builder_put_extra(struct block_builder *b, const uint8_t *refs_end, double value, int64_t ts_ms,
+                             const struct block_meta *meta, const struct block_extra *extra)
+{
+    size_t refs_n = (size_t)(refs_end - (b->series.p + b->series.n + HEAD_ROOM));
+    b->tail.n = 0;
+    if (extra->histogram.p)
+        tail_histogram(b, extra->histogram, ts_ms, extra->start_ts_ms);
+    else
+        tail_sample(b, value, ts_ms, extra->start_ts_ms);
+    for (size_t i = 0; i < extra->exemplars_n; i++)
+        tail_exemplar(b, &extra->exemplars[i]);
+    if (meta)
+        b->tail.n = (size_t)(put_meta(room(&b->tail, TAIL_MAX), meta) - b->tail.p);
+    (void)room(&b->series, HEAD_ROOM + refs_n + TAIL_MAX + b->tail.n);
+    put_around(b, refs_n, b->tail.p, b->tail.n);
+    count(b, ts_ms);
 }
 
 void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value,

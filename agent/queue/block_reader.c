@@ -23,6 +23,8 @@ struct block_reader {
     size_t symbols_n, symbols_cap;
     uint32_t *refs;
     size_t refs_n, refs_cap;
+    uint32_t *exemplar_refs;
+    size_t exemplar_refs_cap;
 };
 
 struct block_reader *block_reader_new(void)
@@ -36,6 +38,7 @@ void block_reader_free(struct block_reader *r)
         return;
     free(r->symbols);
     free(r->refs);
+    free(r->exemplar_refs);
     free(r);
 }
 
@@ -152,22 +155,74 @@ static struct wire_reader inner(struct wire_reader *w, uint32_t type)
                                 w->bad};
 }
 
-static bool get_sample(struct wire_reader in, double *value, int64_t *ts_ms)
+static bool get_sample(struct wire_reader in, double *value, int64_t *ts_ms, int64_t *start_ts_ms)
 {
     uint32_t field, type;
     *value = 0;
-    *ts_ms = 0;
+    *ts_ms = *start_ts_ms = 0;
     while (!in.bad && in.p < in.end && next_tag(&in, &field, &type)) {
         if (field == 1 && type == WIRE_FIXED64) {
             uint64_t bits = wire_get_fixed64(&in);
             memcpy(value, &bits, 8);
         } else if (field == 2 && type == WIRE_VARINT) {
             *ts_ms = (int64_t)wire_get_varint(&in);
+        } else if (field == 3 && type == WIRE_VARINT) {
+            *start_ts_ms = (int64_t)wire_get_varint(&in);
         } else {
             wire_skip(&in, type);
         }
     }
     return !in.bad;
+}
+
+/* The message ends where the first of the timestamps begins; nothing else may follow. */
+static bool get_histogram(struct wire_reader in, struct str *message, int64_t *ts_ms, int64_t *start_ts_ms)
+{
+    const uint8_t *start = in.p, *end = NULL;
+    uint32_t field, type;
+    *ts_ms = *start_ts_ms = 0;
+    for (const uint8_t *at = in.p; !in.bad && in.p < in.end && next_tag(&in, &field, &type); at = in.p) {
+        bool stamp = (field == 15 || field == 17) && type == WIRE_VARINT;
+        if (stamp && !end)
+            end = at;
+        if (stamp)
+            *(field == 15 ? ts_ms : start_ts_ms) = (int64_t)wire_get_varint(&in);
+        else if (end)
+            in.bad = true;
+        else
+            wire_skip(&in, type);
+    }
+    *message = str_make((const char *)start, (size_t)((end ? end : in.end) - start));
+    return !in.bad;
+}
+
+static bool get_exemplar(struct block_reader *r, struct wire_reader in, struct block_exemplar *out)
+{
+    uint32_t field, type;
+    size_t n = 0;
+    *out = (struct block_exemplar){0};
+    while (!in.bad && in.p < in.end && next_tag(&in, &field, &type)) {
+        if (field == 1 && type == WIRE_BYTES) {
+            struct wire_reader refs = inner(&in, type);
+            while (!refs.bad && refs.p < refs.end) {
+                uint64_t v = wire_get_varint(&refs);
+                refs.bad = refs.bad || v >= r->symbols_n;
+                r->exemplar_refs = xgrow(r->exemplar_refs, &r->exemplar_refs_cap, n + 1, sizeof *r->exemplar_refs);
+                r->exemplar_refs[n++] = (uint32_t)v;
+            }
+            in.bad = in.bad || refs.bad;
+        } else if (field == 2 && type == WIRE_FIXED64) {
+            uint64_t bits = wire_get_fixed64(&in);
+            memcpy(&out->value, &bits, 8);
+        } else if (field == 3 && type == WIRE_VARINT) {
+            out->ts_ms = (int64_t)wire_get_varint(&in);
+        } else {
+            wire_skip(&in, type);
+        }
+    }
+    out->refs = r->exemplar_refs;
+    out->refs_n = n;
+    return !in.bad && n % 2 == 0;
 }
 
 static bool get_meta(const struct block_reader *r, struct wire_reader in, struct block_series *out)
@@ -192,6 +247,26 @@ static bool get_meta(const struct block_reader *r, struct wire_reader in, struct
     return !in.bad;
 }
 
+/* One float sample or histogram. */
+static bool get_point(struct wire_reader *w, uint32_t field, uint32_t type, struct block_series *out)
+{
+    double value = 0;
+    int64_t ts_ms, start_ts_ms;
+    struct str message;
+    bool histogram = field == 3;
+    if (!(histogram ? get_histogram(inner(w, type), &message, &ts_ms, &start_ts_ms)
+                    : get_sample(inner(w, type), &value, &ts_ms, &start_ts_ms)))
+        return false;
+    if (out->samples == 0) {
+        out->is_histogram = histogram;
+        out->value = value;
+        out->ts_ms = ts_ms;
+        out->start_ts_ms = start_ts_ms;
+    }
+    out->samples++;
+    return out->is_histogram == histogram; /* never both in one series */
+}
+
 static bool get_series(struct block_reader *r, struct str wire, struct block_series *out)
 {
     struct wire_reader w = {(const uint8_t *)wire.p, (const uint8_t *)wire.p + wire.n, false};
@@ -201,23 +276,22 @@ static bool get_series(struct block_reader *r, struct str wire, struct block_ser
     out->wire_n = wire.n;
     r->refs_n = 0;
     while (!w.bad && w.p < w.end && next_tag(&w, &field, &type)) {
-        double value;
-        int64_t ts_ms;
+        bool good = true;
+        struct block_exemplar exemplar;
         if (field == 1) {
             get_refs(r, &w, type);
-        } else if (field == 2) {
-            if (!get_sample(inner(&w, type), &value, &ts_ms))
-                return false;
-            if (out->samples++ == 0) {
-                out->value = value;
-                out->ts_ms = ts_ms;
-            }
+        } else if (field == 2 || field == 3) {
+            good = get_point(&w, field, type, out);
+        } else if (field == 4) {
+            good = get_exemplar(r, inner(&w, type), &exemplar);
+            out->exemplars++;
         } else if (field == 5) {
-            if (!get_meta(r, inner(&w, type), out))
-                return false;
+            good = get_meta(r, inner(&w, type), out);
         } else {
             wire_skip(&w, type);
         }
+        if (!good)
+            return false;
     }
     out->refs = r->refs;
     out->refs_n = r->refs_n;
@@ -242,17 +316,40 @@ bool block_reader_next(struct block_reader *r, struct block_series *out, struct 
     return false;
 }
 
-bool block_series_sample(const struct block_series *s, size_t i, double *value, int64_t *ts_ms)
+/* The i-th message under this field number. */
+static bool find_inner(const struct block_series *s, uint32_t wanted, size_t i, struct wire_reader *in)
 {
     struct wire_reader w = {s->wire, s->wire + s->wire_n, false};
     uint32_t field, type;
     while (!w.bad && w.p < w.end && next_tag(&w, &field, &type)) {
-        if (field != 2 || type != WIRE_BYTES)
+        if (field != wanted || type != WIRE_BYTES) {
             wire_skip(&w, type);
-        else if (i-- == 0)
-            return get_sample(inner(&w, type), value, ts_ms);
-        else
-            (void)wire_get_bytes(&w);
+            continue;
+        }
+        *in = inner(&w, type);
+        if (i-- == 0)
+            return true;
     }
     return false;
+}
+
+bool block_series_sample(const struct block_series *s, size_t i, double *value, int64_t *ts_ms)
+{
+    struct wire_reader in;
+    int64_t start_ts_ms;
+    return find_inner(s, 2, i, &in) && get_sample(in, value, ts_ms, &start_ts_ms);
+}
+
+bool block_series_histogram(const struct block_series *s, size_t i, struct str *message, int64_t *ts_ms,
+                            int64_t *start_ts_ms)
+{
+    struct wire_reader in;
+    return find_inner(s, 3, i, &in) && get_histogram(in, message, ts_ms, start_ts_ms);
+}
+
+bool block_series_exemplar(struct block_reader *r, const struct block_series *s, size_t i,
+                           struct block_exemplar *out)
+{
+    struct wire_reader in;
+    return find_inner(s, 4, i, &in) && get_exemplar(r, in, out);
 }

@@ -1,13 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* private: what the files of the text parser share. */
+/* private: what the parsers share, and each format's parser as exposition.c sees it. */
 #ifndef OBSAGENT_SCRAPE_PARSE_PRIVATE_H
 #define OBSAGENT_SCRAPE_PARSE_PRIVATE_H
 
 #include "base/err.h"
 #include "base/str.h"
+#include "exposition.h"
 #include "labels.h"
 
 #include <stdint.h>
+
+/* ---- one parser for each format; the contracts are those of exposition.h ---- */
+
+typedef void exposition_error_fn(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why);
+
+struct text_parser *text_new(size_t max_line);
+void text_free(struct text_parser *p);
+void text_begin(struct text_parser *p, const struct exposition_handler *handler);
+bool text_feed(struct text_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
+bool text_finish(struct text_parser *p, struct err *err) MUSTCHECK;
+void text_set_lenient(struct text_parser *p, exposition_error_fn *on_error);
+
+struct openmetrics_parser *openmetrics_new(size_t max_line);
+void openmetrics_free(struct openmetrics_parser *p);
+void openmetrics_begin(struct openmetrics_parser *p, const struct exposition_handler *handler);
+bool openmetrics_feed(struct openmetrics_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
+bool openmetrics_finish(struct openmetrics_parser *p, struct err *err) MUSTCHECK;
+void openmetrics_set_lenient(struct openmetrics_parser *p, exposition_error_fn *on_error);
+
+/* max_message bounds one metric family's message as max_line does a line. */
+struct protobuf_parser *protobuf_new(size_t max_message);
+void protobuf_free(struct protobuf_parser *p);
+void protobuf_begin(struct protobuf_parser *p, const struct exposition_options *options,
+                    const struct exposition_handler *handler);
+bool protobuf_feed(struct protobuf_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
+bool protobuf_finish(struct protobuf_parser *p, struct err *err) MUSTCHECK;
+
+/* A handler in front of another one, which turns classic histograms of the text formats into native ones with custom
+   buckets. nhcb_finish passes on what is pending; to be called before the parser's own finish returns good. */
+struct nhcb *nhcb_new(void);
+void nhcb_free(struct nhcb *n);
+/* Fills `out` with callbacks that end in `handler`, which is copied. */
+void nhcb_begin(struct nhcb *n, const struct exposition_options *options, const struct exposition_handler *handler,
+                struct exposition_handler *out);
+bool nhcb_finish(struct nhcb *n, struct err *err) MUSTCHECK;
+
+/* ---- text ---- */
 
 /* Where and why a text is wrong. */
 struct flaw {

@@ -26,7 +26,7 @@
 #define LINE_MAX_DEFAULT ((size_t)1 << 20)
 #define CARRY_KEEP ((size_t)16 << 10)
 
-struct exposition_parser {
+struct text_parser {
     struct exposition_handler handler;
     size_t max_line;
     char *carry; /* the beginning of a line whose end has not come yet */
@@ -42,15 +42,15 @@ struct exposition_parser {
 
 enum verdict { TAKEN, STOPPED, WRONG };
 
-struct exposition_parser *exposition_new(size_t max_line)
+struct text_parser *text_new(size_t max_line)
 {
-    struct exposition_parser *p = xcalloc(1, sizeof *p);
+    struct text_parser *p = xcalloc(1, sizeof *p);
     p->max_line = max_line ? max_line : LINE_MAX_DEFAULT;
     arena_init(&p->arena);
     return p;
 }
 
-void exposition_free(struct exposition_parser *p)
+void text_free(struct text_parser *p)
 {
     if (!p)
         return;
@@ -59,7 +59,7 @@ void exposition_free(struct exposition_parser *p)
     free(p);
 }
 
-void exposition_begin(struct exposition_parser *p, const struct exposition_handler *handler)
+void text_begin(struct text_parser *p, const struct exposition_handler *handler)
 {
     p->handler = *handler;
     p->carry_n = 0;
@@ -72,7 +72,7 @@ void exposition_begin(struct exposition_parser *p, const struct exposition_handl
     }
 }
 
-void exposition_set_lenient(struct exposition_parser *p,
+void text_set_lenient(struct text_parser *p,
                             void (*on_error)(void *ctx, uint64_t line, uint64_t column, struct str text,
                                              const char *why))
 {
@@ -93,7 +93,7 @@ static size_t blanks(struct str text, size_t i)
     return i;
 }
 
-static enum verdict help_line(struct exposition_parser *p, struct str name, struct str text, size_t at,
+static enum verdict help_line(struct text_parser *p, struct str name, struct str text, size_t at,
                               struct flaw *flaw)
 {
     if (!text_is_ascii(text) && !str_is_utf8(text)) {
@@ -105,7 +105,7 @@ static enum verdict help_line(struct exposition_parser *p, struct str name, stru
     return give(p->handler.on_help(p->handler.ctx, name, text_unescape(text, false, &p->arena)));
 }
 
-static enum verdict type_line(struct exposition_parser *p, struct str name, struct str text, size_t at,
+static enum verdict type_line(struct text_parser *p, struct str name, struct str text, size_t at,
                               struct flaw *flaw)
 {
     static const struct {
@@ -126,7 +126,7 @@ static enum verdict type_line(struct exposition_parser *p, struct str name, stru
 }
 
 /* The family name of a HELP or TYPE line: bare or quoted. Returns the offset behind it, or 0. */
-static size_t family_name(struct exposition_parser *p, struct str line, size_t i, struct str *name)
+static size_t family_name(struct text_parser *p, struct str line, size_t i, struct str *name)
 {
     size_t start = i;
     if (i < line.n && line.p[i] == '"') {
@@ -148,7 +148,7 @@ static size_t family_name(struct exposition_parser *p, struct str line, size_t i
 }
 
 /* A line whose first byte that is not blank is '#', at offset i. Anything but HELP and TYPE is a comment. */
-static enum verdict comment_line(struct exposition_parser *p, struct str line, size_t i, struct flaw *flaw)
+static enum verdict comment_line(struct text_parser *p, struct str line, size_t i, struct flaw *flaw)
 {
     size_t word = blanks(line, i + 1);
     struct str rest = str_skip(line, word), name;
@@ -172,7 +172,7 @@ static enum verdict comment_line(struct exposition_parser *p, struct str line, s
 
 /* ---- samples ---- */
 
-static enum verdict emit(struct exposition_parser *p, struct str series, double value, bool has_ts,
+static enum verdict emit(struct text_parser *p, struct str series, double value, bool has_ts,
                          int64_t ts_ms, size_t column)
 {
     struct exposition_sample sample = {.series = series,
@@ -237,7 +237,7 @@ bool line_rest(struct str line, size_t i, double *value, bool *has_ts, int64_t *
 }
 
 /* The full check of a sample line. */
-static enum verdict sample_slow(struct exposition_parser *p, struct str line, struct flaw *flaw)
+static enum verdict sample_slow(struct text_parser *p, struct str line, struct flaw *flaw)
 {
     size_t start = blanks(line, 0), end;
     double value;
@@ -261,7 +261,7 @@ static inline size_t series_end(struct str line)
 }
 
 /* line.p[line.n] is '\n' or '\r', which ends every number. */
-static inline enum verdict sample_line(struct exposition_parser *p, struct str line, struct flaw *flaw)
+static inline enum verdict sample_line(struct text_parser *p, struct str line, struct flaw *flaw)
 {
     double value;
     bool has_ts = false;
@@ -288,7 +288,7 @@ static inline enum verdict sample_line(struct exposition_parser *p, struct str l
 }
 
 /* One line without its newline (which stands behind it). */
-static inline enum verdict parse_line(struct exposition_parser *p, struct str line, struct flaw *flaw)
+static inline enum verdict parse_line(struct text_parser *p, struct str line, struct flaw *flaw)
 {
     flaw->open_quote = false;
     if (line.n && line.p[line.n - 1] == '\r')
@@ -305,7 +305,7 @@ static inline enum verdict parse_line(struct exposition_parser *p, struct str li
 /* ---- the stream ---- */
 
 /* Reports a wrong line; true when the parse goes on. */
-static bool wrong_line(struct exposition_parser *p, struct str line, const struct flaw *flaw, struct err *err)
+static bool wrong_line(struct text_parser *p, struct str line, const struct flaw *flaw, struct err *err)
 {
     if (p->on_error) {
         p->on_error(p->handler.ctx, p->line, flaw->at + 1, line, flaw->why);
@@ -315,7 +315,7 @@ static bool wrong_line(struct exposition_parser *p, struct str line, const struc
     return err_set(err, "line %llu, column %zu: %s", (unsigned long long)p->line, flaw->at + 1, flaw->why);
 }
 
-static bool too_long(struct exposition_parser *p, struct str line, struct err *err)
+static bool too_long(struct text_parser *p, struct str line, struct err *err)
 {
     struct flaw flaw;
     line.n = line.n < 80 ? line.n : 80;
@@ -325,7 +325,7 @@ static bool too_long(struct exposition_parser *p, struct str line, struct err *e
 
 /* Follows quotes through bytes added to a joined line. Its state lives on, so a string over many lines costs
    its length once. */
-static void follow_quotes(struct exposition_parser *p, const char *bytes, size_t n)
+static void follow_quotes(struct text_parser *p, const char *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (p->escaped)
@@ -337,7 +337,7 @@ static void follow_quotes(struct exposition_parser *p, const char *bytes, size_t
     }
 }
 
-static void carry_add(struct exposition_parser *p, const char *bytes, size_t n)
+static void carry_add(struct text_parser *p, const char *bytes, size_t n)
 {
     p->carry = xgrow(p->carry, &p->carry_cap, p->carry_n + n + 1, 1);
     if (n)
@@ -348,7 +348,7 @@ static void carry_add(struct exposition_parser *p, const char *bytes, size_t n)
 }
 
 /* A line ended inside a quoted string: keeps it, newline included, and waits for more. */
-static void keep_open(struct exposition_parser *p, struct str line)
+static void keep_open(struct text_parser *p, struct str line)
 {
     bool own = line.p == p->carry;
     p->joined = true;
@@ -363,7 +363,7 @@ static void keep_open(struct exposition_parser *p, struct str line)
     carry_add(p, "\n", 1);
 }
 
-static bool one_line(struct exposition_parser *p, struct str line, bool last, struct err *err)
+static bool one_line(struct text_parser *p, struct str line, bool last, struct err *err)
 {
     struct flaw flaw;
     enum verdict verdict = parse_line(p, line, &flaw);
@@ -381,7 +381,7 @@ static bool one_line(struct exposition_parser *p, struct str line, bool last, st
 }
 
 /* The carried line is whole. */
-static bool end_carried(struct exposition_parser *p, bool last, struct err *err)
+static bool end_carried(struct text_parser *p, bool last, struct err *err)
 {
     bool was_joined = p->joined;
     uint64_t newlines = 0;
@@ -399,7 +399,7 @@ static bool end_carried(struct exposition_parser *p, bool last, struct err *err)
 }
 
 /* The piece completes the carried line. */
-static bool carried_line(struct exposition_parser *p, const char *piece, size_t n, struct err *err)
+static bool carried_line(struct text_parser *p, const char *piece, size_t n, struct err *err)
 {
     if (p->skipping) {
         p->skipping = false;
@@ -422,7 +422,7 @@ static bool carried_line(struct exposition_parser *p, const char *piece, size_t 
 }
 
 /* Keeps the beginning of a line for the next chunk. */
-static bool carry_rest(struct exposition_parser *p, const char *bytes, size_t n, struct err *err)
+static bool carry_rest(struct text_parser *p, const char *bytes, size_t n, struct err *err)
 {
     if (p->skipping)
         return true;
@@ -438,7 +438,7 @@ static bool carry_rest(struct exposition_parser *p, const char *bytes, size_t n,
     return true;
 }
 
-bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, struct err *err)
+bool text_feed(struct text_parser *p, const void *bytes, size_t n, struct err *err)
 {
     const char *at = bytes, *end = at + n;
     if (p->failed)
@@ -465,7 +465,7 @@ bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, s
     return true;
 }
 
-bool exposition_finish(struct exposition_parser *p, struct err *err)
+bool text_finish(struct text_parser *p, struct err *err)
 {
     if (p->failed)
         return false;

@@ -105,7 +105,7 @@ static void bench_parse(const struct buf *body, bool (*on_sample)(void *, const 
     double best = 1e18;
     for (int i = 0; i < ROUNDS * 20; i++) {
         double start = now_ns();
-        exposition_begin(p, &handler);
+        exposition_begin(p, NULL, &handler);
         if (!exposition_feed(p, body->p, body->n, &err) || !exposition_finish(p, &err))
             abort();
         double took = now_ns() - start;
@@ -170,7 +170,7 @@ static void emit(void *ctx, struct block *block)
 
 static void scrape_once(struct append_target *t, const struct buf *body, int64_t ts)
 {
-    struct append_scrape *s = append_begin(t, ts);
+    struct append_scrape *s = append_begin(t, ts, EXPOSITION_TEXT);
     struct append_result r;
     struct err err = {0};
     bool ok = append_feed(s, body->p, body->n, &err);
@@ -233,7 +233,7 @@ static void bench_first(const struct buf *body, const struct config_job *job, co
     struct append_worker *w = append_worker_new(&o);
     double best = 1e18;
     for (int i = 0; i < ROUNDS; i++) {
-        struct append_target *t = append_target_new(w, job, labels);
+        struct append_target *t = append_target_new(w, job, labels, NULL);
         double took = scrape_all(&t, 1, body, 1000 + i);
         best = took < best ? took : best;
         append_target_free(t);
@@ -260,7 +260,7 @@ static void bench_steady(const struct config_job *job)
         labels_init(&l, NULL);
         labels_push(&l, STR("job"), STR("app"));
         labels_push(&l, STR("instance"), str_of(instance));
-        t[i] = append_target_new(w, job, &l);
+        t[i] = append_target_new(w, job, &l, NULL);
         labels_free(&l);
     }
     result("append, first scrape of 200 targets", scrape_all(t, TARGETS, &bodies[0], 1700000000000),

@@ -47,11 +47,11 @@ static bool on_help(void *ctx, struct str family, struct str help)
 static void hear(struct ear *ear, const uint8_t *data, size_t n, size_t piece)
 {
     struct exposition_parser *p = exposition_new(4096);
-    struct exposition_handler handler = {on_sample, on_type, on_help, ear};
+    struct exposition_handler handler = {.on_sample = on_sample, .on_type = on_type, .on_help = on_help, .ctx = ear};
     bool ok = true;
     arena_init(&ear->arena);
     labels_init(&ear->labels, &ear->arena);
-    exposition_begin(p, &handler);
+    exposition_begin(p, NULL, &handler);
     for (size_t at = 0; ok && at < n; at += piece)
         ok = exposition_feed(p, data + at, n - at < piece ? n - at : piece, &ear->err);
     if (ok)
@@ -94,9 +94,9 @@ static void append_body(const uint8_t *data, size_t n)
     struct labels l;
     labels_init(&l, NULL);
     labels_push(&l, STR("job"), STR("j"));
-    struct append_target *t = append_target_new(w, &job, &l);
+    struct append_target *t = append_target_new(w, &job, &l, NULL);
     for (int i = 0; i < 4; i++) {
-        struct append_scrape *s = append_begin(t, i);
+        struct append_scrape *s = append_begin(t, i, EXPOSITION_TEXT);
         struct append_result result;
         struct err why = {0};
         bool ok = append_feed(s, data, i == 2 ? n / 2 : n, &why);

@@ -129,7 +129,7 @@ static void bench_init(struct bench *b, const char *labels_text, uint32_t block_
     labels_init(&l, &arena);
     assert_true(labels_parse(&l, str_of(labels_text), &err));
     b->w = append_worker_new(&o);
-    b->t = append_target_new(b->w, &b->job, &l);
+    b->t = append_target_new(b->w, &b->job, &l, NULL);
     labels_free(&l);
     arena_free(&arena);
     buf_init(&heard, 1 << 26);
@@ -158,7 +158,7 @@ static void set_rules(struct bench *b, const struct relabel_source *v, size_t n)
 static struct append_result scrape_at(struct bench *b, const char *body, size_t n, int64_t ts,
                                       struct err *err)
 {
-    struct append_scrape *s = append_begin(b->t, ts);
+    struct append_scrape *s = append_begin(b->t, ts, EXPOSITION_TEXT);
     struct append_result r;
     bool ok = body != NULL;
     for (size_t at = 0; ok && at < n; at += 7)
@@ -600,7 +600,7 @@ static void extra_reports(void **state)
     bench_init(&b, "{t=\"1\"}", 0);
     b.job.extra_scrape_metrics = true;
     b.job.sample_limit = 7;
-    struct append_scrape *s = append_begin(b.t, 1);
+    struct append_scrape *s = append_begin(b.t, 1, EXPOSITION_TEXT);
     struct append_result r;
     append_end(s, &(struct append_outcome){.ok = false, .body_bytes = -1, .timeout_s = 2.5}, &r, &err);
     assert_true(append_pending_since(b.w) >= 0);
@@ -734,10 +734,10 @@ static void series_memory(void **state)
         labels_init(&l, NULL);
         labels_push(&l, STR("job"), STR("fleet"));
         labels_push(&l, STR("instance"), str_of(instance));
-        targets[t] = append_target_new(w, &job, &l);
+        targets[t] = append_target_new(w, &job, &l, NULL);
         labels_free(&l);
         for (int round = 0; round < 2; round++) {
-            struct append_scrape *s = append_begin(targets[t], 1000 + round);
+            struct append_scrape *s = append_begin(targets[t], 1000 + round, EXPOSITION_TEXT);
             assert_true(append_feed(s, body.p, body.n, &err));
             append_end(s, &(struct append_outcome){.ok = true}, &r, &err);
             assert_int_equal(r.series_added, round ? 0 : SERIES);
@@ -770,8 +770,8 @@ static void interleaved(void **state)
     bench_init(&b, "{t=\"1\"}", 0);
     labels_init(&l, NULL);
     for (int i = 0; i < 2; i++) {
-        t[i] = append_target_new(b.w, &b.job, &l);
-        s[i] = append_begin(t[i], 5 + i);
+        t[i] = append_target_new(b.w, &b.job, &l, NULL);
+        s[i] = append_begin(t[i], 5 + i, EXPOSITION_TEXT);
     }
     assert_true(append_feed(s[0], "# HELP x X\nx{k=\"only here\"} 1\ny{k=\"al", 37, &err));
     for (int round = 0; round < 3000; round++) {

@@ -131,7 +131,7 @@ static void foreign(void **state)
         0x12, 0x0b, 0x10, 0x08, 0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, /* timestamp first */
         0x2a, 0x02, 0x08, 0x02,                            /* meta: gauge */
         0x2a, 0x02, 0x18, 0x02,                            /* more meta: help */
-        0x22, 0x01, 0x01,                                  /* histogram-like unknown */
+        0x32, 0x01, 0x01,                                  /* unknown field 6 */
         0x2a, 0x00,                                        /* an empty series */
         0x30, 0x05,                                        /* unknown top-level field */
         0x22, 0x00, 0x22, 0x01, 'n', 0x22, 0x01, 'v',

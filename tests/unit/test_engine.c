@@ -265,7 +265,7 @@ static void request_says_what_prometheus_says(void **state)
     apply("- job_name: j\n  metrics_path: /headers\n  enable_compression: false\n"
           "  static_configs: [{targets: [$T]}]\n");
     wait_for("__name__=up,job=j, 1\n", 1);
-    scrape_engine_stop(engine);
+    scrape_engine_stop(engine, 0);
     assert_non_null(strstr(last_request, "\r\nUser-Agent: tester/1\r\n"));
     assert_non_null(strstr(last_request, "\r\nX-Prometheus-Scrape-Timeout-Seconds: 0.15\r\n"));
     assert_non_null(strstr(last_request, "\r\nAccept-Encoding: identity\r\n"));
@@ -368,7 +368,7 @@ static void stop_writes_no_markers_and_loses_nothing(void **state)
         scrape_engine_totals(engine, &totals);
     }
     assert_int_equal(count("job=a"), 0);
-    scrape_engine_stop(engine);
+    scrape_engine_stop(engine, 0);
     scrape_engine_totals(engine, &totals);
     assert_true(count("__name__=up,job=a, 1\n") >= 1);
     assert_int_equal(count("stale"), 0);

@@ -69,11 +69,11 @@ static void ear_free(struct ear *ear)
 static const char *hear(struct ear *ear, struct exposition_parser *p, struct str body, size_t cut,
                         bool bytewise)
 {
-    struct exposition_handler handler = {on_sample, on_type, on_help, ear};
+    struct exposition_handler handler = {.on_sample = on_sample, .on_type = on_type, .on_help = on_help, .ctx = ear};
     bool ok = true;
     buf_clear(&ear->out);
     err_clear(&ear->err);
-    exposition_begin(p, &handler);
+    exposition_begin(p, NULL, &handler);
     if (bytewise) {
         for (size_t i = 0; ok && i < body.n; i++)
             ok = exposition_feed(p, body.p + i, 1, &ear->err);

@@ -840,7 +840,7 @@ static void test_real_rooms(void **state)
     assert_non_null(w);
     check_rooms(w);
     web_stop(w);
-    scrape_engine_stop(scrape);
+    scrape_engine_stop(scrape, 0);
     remote_stop(remote, 0);
     remote_free(remote);
     queue_close(queue);
