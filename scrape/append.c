@@ -15,11 +15,13 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "budget.h"
 
 #define BLOCK_BYTES ((size_t)1 << 20)
 #define BLOCK_SAMPLES 10000
 #define IDLE_MAX 8
 #define KEEP_VALUES ((size_t)32 << 10) /* entries; larger buffers are given back after the scrape */
+#define KEEP_EXTRAS ((size_t)256 << 10) /* bytes; the same */
 #define AHEAD_MAX_MS (10 * 60 * 1000)
 #define HEADER_MAX ((size_t)1 << 20)
 
@@ -37,6 +39,9 @@ struct append_worker *append_worker_new(const struct append_worker_options *opti
     w->symbols = symbols_new();
     w->pending_since = -1;
     buf_init(&w->ids, SIZE_MAX / 2);
+    buf_init(&w->number, 64);
+    if (!w->o.budget)
+        w->o.budget = w->own_budget = budget_new();
     return w;
 }
 
@@ -46,6 +51,8 @@ static void scrape_free(struct append_scrape *s)
     exposition_free(s->parser);
     buf_free(&s->header.name);
     buf_free(&s->header.help);
+    buf_free(&s->header.unit);
+    append_extra_free(&s->extras);
     labels_free(&s->labels);
     arena_free(&s->arena);
     free(s->values);
@@ -66,6 +73,8 @@ void append_worker_free(struct append_worker *w)
     block_builder_free(w->builder);
     symbols_free(w->symbols);
     buf_free(&w->ids);
+    buf_free(&w->number);
+    budget_free(w->own_budget);
     free(w);
 }
 
@@ -91,7 +100,20 @@ void append_worker_stats(const struct append_worker *w, struct append_stats *out
         .symbol_bytes = symbols_bytes(w->symbols),
         .duplicate_samples = w->duplicate_samples,
         .out_of_bounds_samples = w->out_of_bounds_samples,
+        .limited_samples = w->limited_samples,
+        .exemplars = w->exemplars,
+        .histograms = w->histograms,
     };
+}
+
+static void mark_families(struct symbols *sy, const struct series_family *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].help != SERIES_NONE)
+            symbols_mark_string(sy, v[i].help);
+        if (v[i].unit != SERIES_NONE)
+            symbols_mark_string(sy, v[i].unit);
+    }
 }
 
 /* Frees the symbols that no target and no running scrape holds, when enough of them may be garbage. */
@@ -104,17 +126,13 @@ static void collect(struct append_worker *w)
     for (const struct append_target *t = w->targets; t; t = t->next) {
         append_mark(sy, t->series.refs, t->series.n);
         append_mark(sy, t->reports, APPEND_REPORTS);
-        for (uint32_t i = 0; i < t->series.families_n; i++)
-            if (t->series.families[i].help != SERIES_NONE)
-                symbols_mark_string(sy, t->series.families[i].help);
+        mark_families(sy, t->series.families, t->series.families_n);
     }
     for (const struct append_scrape *s = w->running; s; s = s->next) {
         if (!s->diff)
             continue;
         append_mark(sy, s->draft.refs, s->draft.n);
-        for (size_t i = 0; i < s->draft.families_n; i++)
-            if (s->draft.families[i].help != SERIES_NONE)
-                symbols_mark_string(sy, s->draft.families[i].help);
+        mark_families(sy, s->draft.families, s->draft.families_n);
     }
     symbols_collect_end(sy);
 }
@@ -148,9 +166,14 @@ static void recount(struct append_target *t)
 {
     struct append_worker *w = t->worker;
     size_t bytes = t->fixed_bytes + series_bytes(&t->series);
-    uint64_t live = t->all_stale ? 0 : t->series.n - t->series.dropped - t->series.duplicates;
+    const struct series *known = &t->series;
+    uint64_t live = t->all_stale ? 0 : known->n - known->dropped - known->duplicates - known->limited;
+    if (t->sketch)
+        bytes += sizeof *t->sketch;
     w->series_bytes += bytes - t->bytes;
     w->series += live - t->counted;
+    if (live != t->counted)
+        budget_add(t->budget, (int64_t)(live - t->counted));
     t->bytes = bytes;
     t->counted = live;
 }
@@ -164,6 +187,7 @@ struct append_target *append_target_new(struct append_worker *w, const struct co
     t->own_settings = settings != NULL;
     if (settings)
         t->settings = *settings;
+    t->budget = budget_job(w->o.budget, job->job_name);
     t->meta_ts_ms = INT64_MIN;
     t->fixed_bytes = sizeof *t + copy_labels(t, labels);
     t->fixed_bytes += append_report_make(t);
@@ -187,6 +211,8 @@ void append_target_free(struct append_target *t)
     struct append_worker *w = t->worker;
     w->series_bytes -= t->bytes;
     w->series -= t->counted;
+    budget_add(t->budget, -(int64_t)t->counted);
+    free(t->sketch);
     if (t->prev)
         t->prev->next = t->next;
     else
@@ -251,10 +277,7 @@ static bool other_sample(struct append_scrape *s, const struct exposition_sample
     if (!s->diff && s->n < known->n && known->hashes[s->n] == hash &&
         (s->n != s->boundary || family_as_expected(s))) {
         s->values[s->n] = sample->value;
-        if (sample->has_ts) {
-            s->stamps = xgrow(s->stamps, &s->stamps_cap, s->stamps_n + 1, sizeof *s->stamps);
-            s->stamps[s->stamps_n++] = (struct append_stamp){s->n, sample->ts_ms};
-        }
+        append_extra_note(s, sample, false);
         s->n++;
         return true;
     }
@@ -269,7 +292,7 @@ static bool on_sample(void *ctx, const struct exposition_sample *sample)
     const struct series *known = &s->t->series;
     uint64_t hash = hash_bytes(sample->series.p, sample->series.n);
     if (__builtin_expect(!s->diff && s->n < known->n && known->hashes[s->n] == hash && s->n != s->boundary &&
-                             !sample->has_ts,
+                             append_is_plain(sample),
                          1)) {
         s->values[s->n++] = sample->value;
         return true;
@@ -294,15 +317,16 @@ static struct append_header *header_for(struct append_scrape *s, struct str fami
     buf_clear(&h->name);
     buf_clear(&h->help);
     buf_add_str(&h->name, family);
+    buf_clear(&h->unit);
     h->name_hash = hash_bytes(family.p, family.n);
-    h->help_hash = 0;
+    h->help_hash = h->unit_hash = 0;
     h->type = BLOCK_UNSPECIFIED;
     return h;
 }
 
 static void header_print(struct append_header *h)
 {
-    uint64_t print = (h->name_hash ^ h->help_hash * 3 ^ h->type) * 0x9e3779b97f4a7c15ull;
+    uint64_t print = (h->name_hash ^ h->help_hash * 3 ^ h->unit_hash * 5 ^ h->type) * 0x9e3779b97f4a7c15ull;
     h->print = (uint32_t)(print >> 32);
 }
 
@@ -325,6 +349,16 @@ static bool on_help(void *ctx, struct str family, struct str help)
     return true;
 }
 
+static bool on_unit(void *ctx, struct str family, struct str unit)
+{
+    struct append_header *h = header_for(ctx, family);
+    buf_clear(&h->unit);
+    buf_add_str(&h->unit, unit);
+    h->unit_hash = hash_bytes(unit.p ? unit.p : "", unit.n);
+    header_print(h);
+    return true;
+}
+
 /* ---- scrapes ---- */
 
 static struct append_scrape *scrape_new(void)
@@ -333,6 +367,8 @@ static struct append_scrape *scrape_new(void)
     s->parser = exposition_new(0);
     buf_init(&s->header.name, HEADER_MAX);
     buf_init(&s->header.help, HEADER_MAX);
+    buf_init(&s->header.unit, HEADER_MAX);
+    buf_init(&s->extras.bytes, SIZE_MAX / 2);
     arena_init(&s->arena);
     labels_init(&s->labels, &s->arena);
     return s;
@@ -361,10 +397,13 @@ static void scrape_reset(struct append_scrape *s)
     s->fed = s->scraped = s->post_relabel = s->added = s->appended = 0;
     s->n = s->family = s->cursor = 0;
     s->stamps_n = 0;
+    s->taken = 0;
+    append_extra_clear(&s->extras);
     s->diff = s->member = s->failed = s->over_limit = false;
     buf_clear(&s->header.name);
     buf_clear(&s->header.help);
-    s->header.name_hash = s->header.help_hash = 0;
+    buf_clear(&s->header.unit);
+    s->header.name_hash = s->header.help_hash = s->header.unit_hash = 0;
     s->header.print = 0;
     s->header.type = 0;
     s->header.fresh = false;
@@ -374,7 +413,7 @@ static void scrape_reset(struct append_scrape *s)
 struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum exposition_format format)
 {
     static const struct exposition_handler HANDLER = {
-        .on_sample = on_sample, .on_type = on_type, .on_help = on_help};
+        .on_sample = on_sample, .on_type = on_type, .on_help = on_help, .on_unit = on_unit};
     struct append_scrape *s = scrape_take(t->worker);
     struct exposition_handler handler = HANDLER;
     if (!t->own_settings)
@@ -385,7 +424,7 @@ struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum 
     s->max_ts_ms = clock_wall_ms() + AHEAD_MAX_MS;
     s->values = xgrow(s->values, &s->values_cap, t->series.n, sizeof *s->values);
     expect_family(s);
-    if (t->series.n == 0)
+    if (t->series.n == 0 || (t->series.limited && append_limit_room(s)))
         append_diff_enter(s);
     handler.ctx = s;
     struct exposition_options options = {
@@ -418,6 +457,11 @@ static void scrape_release(struct append_scrape *s)
         free(s->values);
         s->values = NULL;
         s->values_cap = 0;
+    }
+    if (s->extras.bytes.n > KEEP_EXTRAS) {
+        append_extra_free(&s->extras);
+        s->extras = (struct append_extras){0};
+        buf_init(&s->extras.bytes, SIZE_MAX / 2);
     }
     append_diff_trim(s);
     s->next = w->idle;
@@ -472,7 +516,7 @@ static void count_steady(struct append_scrape *s)
         struct series_entry e;
         series_head(p, &e);
         p = series_skip(&e);
-        s->post_relabel -= e.flags & SERIES_DROPPED;
+        s->post_relabel -= (e.flags & SERIES_LIMITED) == SERIES_DROPPED;
     }
 }
 
@@ -516,9 +560,23 @@ static void report(struct append_scrape *s, const struct append_outcome *outcome
         outcome->timeout_s,
         (double)s->t->settings.sample_limit,
         (double)outcome->body_bytes,
+        (double)s->t->counted,
+        (double)s->t->settings.series_limit,
+        (double)result->limited,
     };
     append_report_write(s->t, s->ts_ms, values);
     s->t->reported = true;
+}
+
+/* What grew is of interest as long as something is kept out. */
+static void forget_sketch(struct append_target *t)
+{
+    if (!t->sketch || t->series.limited)
+        return;
+    t->bytes -= sizeof *t->sketch;
+    t->worker->series_bytes -= sizeof *t->sketch;
+    free(t->sketch);
+    t->sketch = NULL;
 }
 
 void append_end(struct append_scrape *s, const struct append_outcome *outcome, struct append_result *result,
@@ -536,18 +594,24 @@ void append_end(struct append_scrape *s, const struct append_outcome *outcome, s
     }
     if (result->up) {
         result->samples_stale = commit(s);
+        result->limited = s->fed ? t->series.limited : 0;
+        t->worker->limited_samples += result->limited;
     } else {
         result->samples_stale = append_stale_all(t, s->ts_ms);
         t->all_stale = true;
     }
+    append_limit_settle(s);
+    recount(t);
+    forget_sketch(t);
+    result->limited_label = t->sketch ? sketch_top(t->sketch) : "";
     report(s, outcome, result);
     append_book(t);
-    recount(t);
     scrape_release(s);
     collect(t->worker);
 }
 
 void append_cancel(struct append_scrape *s)
 {
+    append_limit_settle(s);
     scrape_release(s);
 }

@@ -20,6 +20,7 @@ struct append_worker_options {
     /* Takes over one reference of a sealed block. Must not block. */
     void (*emit)(void *ctx, struct block *block);
     void *ctx;
+    struct budget *budget; /* shared by the workers of an engine; NULL = an own one */
 };
 
 struct append_worker *append_worker_new(const struct append_worker_options *options);
@@ -37,6 +38,8 @@ struct append_stats {
     uint64_t symbols, symbol_bytes;
     uint64_t duplicate_samples; /* dropped: same series twice in one scrape */
     uint64_t out_of_bounds_samples; /* dropped: more than 10 min in the future */
+    uint64_t limited_samples; /* dropped: a series limit */
+    uint64_t exemplars, histograms; /* put into blocks */
 };
 void append_worker_stats(const struct append_worker *w, struct append_stats *out);
 
@@ -78,6 +81,8 @@ struct append_result {
     bool up;
     uint64_t scraped, post_relabel, series_added; /* as in the report series */
     uint64_t samples_stale; /* markers written */
+    uint64_t limited;       /* series that a series limit kept out */
+    const char *limited_label; /* the one with most values among those; "" = none. Valid until the next scrape */
 };
 /* Commits everything or nothing; on failure all series seen before get stale markers (once). Then writes the
    report series. Frees s. err explains why up is 0 when the parser or a limit is the reason (untouched

@@ -144,9 +144,17 @@ static bool in_family(struct str metric, struct str family, uint8_t type)
         cut_suffix(&family, STR("_bucket"));
         (void)(cut_suffix(&metric, STR("_bucket")) || cut_suffix(&metric, STR("_sum")) ||
                cut_suffix(&metric, STR("_count")));
+    } else if (type == BLOCK_GAUGEHISTOGRAM) {
+        (void)(cut_suffix(&metric, STR("_bucket")) || cut_suffix(&metric, STR("_gsum")) ||
+               cut_suffix(&metric, STR("_gcount")));
     } else if (type == BLOCK_SUMMARY) {
         (void)(cut_suffix(&metric, STR("_sum")) || cut_suffix(&metric, STR("_count")));
+    } else if (type == BLOCK_INFO) {
+        cut_suffix(&metric, STR("_info"));
     }
+    /* OpenMetrics's _created stands among the others: counted in, they do not cut the family in pieces. */
+    if (type == BLOCK_COUNTER || type == BLOCK_HISTOGRAM || type == BLOCK_SUMMARY || type == BLOCK_GAUGEHISTOGRAM)
+        cut_suffix(&metric, STR("_created"));
     return str_eq(metric, family);
 }
 
@@ -174,11 +182,14 @@ static void step_family(struct append_scrape *s, struct str series)
     if (!h->fresh && member == s->member)
         return;
     struct series_family family = {
-        .first = s->n, .print = h->print, .help = SERIES_NONE, .announced = h->fresh, .member = member};
+        .first = s->n, .print = h->print, .help = SERIES_NONE, .unit = SERIES_NONE, .announced = h->fresh,
+        .member = member};
     if (member) {
         family.type = h->type;
         if (h->help.n)
             family.help = symbols_string(s->t->worker->symbols, buf_str(&h->help));
+        if (h->unit.n)
+            family.unit = symbols_string(s->t->worker->symbols, buf_str(&h->unit));
     }
     series_draft_family(&s->draft, &family);
     h->fresh = false;
@@ -200,7 +211,7 @@ void append_diff_enter(struct append_scrape *s)
     s->cursor = s->n;
     s->scraped = s->n;
     s->post_relabel = s->n - s->draft.dropped;
-    s->appended = s->post_relabel - s->draft.duplicates;
+    s->appended = s->post_relabel - s->draft.duplicates - s->draft.limited;
     s->member = s->draft.families_n && s->draft.families[s->draft.families_n - 1].member;
 }
 
@@ -211,10 +222,7 @@ static bool push(struct append_scrape *s, const struct exposition_sample *sample
         return err_set(&s->err, "too many series in one scrape");
     s->values = xgrow(s->values, &s->values_cap, (size_t)s->n + 1, sizeof *s->values);
     s->values[s->n] = sample->value;
-    if (sample->has_ts && !(flags & SERIES_DROPPED)) {
-        s->stamps = xgrow(s->stamps, &s->stamps_cap, s->stamps_n + 1, sizeof *s->stamps);
-        s->stamps[s->stamps_n++] = (struct append_stamp){s->n, sample->ts_ms};
-    }
+    append_extra_note(s, sample, flags & SERIES_DROPPED);
     s->n++;
     return true;
 }
@@ -240,6 +248,8 @@ static bool keep(struct append_scrape *s, const struct exposition_sample *sample
     return push(s, sample, hash, ids, count, again ? SERIES_DUPLICATE : 0);
 }
 
+static bool unknown_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash);
+
 static bool known_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash,
                          uint32_t at)
 {
@@ -248,13 +258,15 @@ static bool known_sample(struct append_scrape *s, const struct exposition_sample
     series_head(old->refs + s->old_at[at], &e);
     s->seen[at / 64] |= 1ull << (at % 64);
     s->cursor = at + 1;
-    bool dropped = e.flags & SERIES_DROPPED;
-    s->post_relabel += !dropped;
+    uint32_t kind = e.flags & SERIES_LIMITED;
+    if (kind == SERIES_LIMITED && append_limit_room(s))
+        return unknown_sample(s, sample, hash);
+    s->post_relabel += kind != SERIES_DROPPED;
     if (s->over_limit)
         return true;
     step_family(s, sample->series);
-    if (dropped)
-        return push(s, sample, hash, STR_NULL, 0, SERIES_DROPPED);
+    if (kind & SERIES_DROPPED)
+        return push(s, sample, hash, STR_NULL, 0, kind);
     size_t ids_n = (size_t)(old->refs + s->old_at[at + 1] - e.ids);
     return keep(s, sample, hash, str_make((const char *)e.ids, ids_n), e.count, false);
 }
@@ -272,6 +284,8 @@ static bool unknown_sample(struct append_scrape *s, const struct exposition_samp
     if (made == APPEND_DROPPED)
         return push(s, sample, hash, STR_NULL, 0, SERIES_DROPPED);
     struct buf *ids = &s->t->worker->ids;
+    if (!append_limit_take(s))
+        return push(s, sample, hash, STR_NULL, 0, SERIES_LIMITED);
     buf_clear(ids);
     append_labels_encode(s->t->worker, &s->labels, ids);
     return keep(s, sample, hash, buf_str(ids), (uint32_t)s->labels.n, true);

@@ -3,6 +3,7 @@
    with the target's labels (honor_labels), rules, then the checks that fail the whole scrape. */
 #include "append_private.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/wire.h"
@@ -134,13 +135,22 @@ static bool good_text(struct str s)
     return text_is_ascii(s) || str_is_utf8(s);
 }
 
+/* metric_name_validation_scheme: legacy. */
+static bool is_legacy(const struct labels *l, struct str metric)
+{
+    bool good = labels_is_legacy_metric(metric);
+    for (size_t i = 0; i < l->n && good; i++)
+        good = labels_is_legacy_name(l->v[i].name);
+    return good;
+}
+
 static bool check_names(struct append_scrape *s)
 {
     struct labels *l = &s->labels;
     struct str metric = labels_get(l, NAME);
     if (!metric.n)
         return err_set(&s->err, "missing metric name (__name__ label)");
-    bool good = true;
+    bool good = !s->t->job->legacy_names || is_legacy(l, metric);
     for (size_t i = 0; i < l->n && good; i++)
         good = good_text(l->v[i].name) && good_text(l->v[i].value);
     if (good)
@@ -151,6 +161,31 @@ static bool check_names(struct append_scrape *s)
     err_set(&s->err, "invalid metric name or label names: %s", buf_c(&text));
     buf_free(&text);
     return false;
+}
+
+/* Prometheus 3's form of le and quantile: what has neither point nor exponent gets ".0". */
+static struct str normal_number(struct append_scrape *s, struct str text)
+{
+    struct buf *out = &s->t->worker->number;
+    double v;
+    if (!exposition_parse_value(text, &v))
+        return text;
+    buf_clear(out);
+    buf_add_double(out, v);
+    if (isfinite(v) && !memchr(out->p, '.', out->n) && !memchr(out->p, 'e', out->n))
+        buf_add_c(out, ".0");
+    struct str made = buf_str(out);
+    return str_eq(made, text) ? text : arena_str(&s->arena, made);
+}
+
+static void normalize(struct append_scrape *s)
+{
+    struct str wanted = s->header.type == BLOCK_HISTOGRAM ? STR("le")
+                        : s->header.type == BLOCK_SUMMARY ? STR("quantile")
+                                                          : STR_NULL;
+    for (size_t i = 0; wanted.n && i < s->labels.n; i++)
+        if (str_eq(s->labels.v[i].name, wanted))
+            s->labels.v[i].value = normal_number(s, s->labels.v[i].value);
 }
 
 enum append_made append_labels_make(struct append_scrape *s, const struct exposition_sample *sample)
@@ -168,11 +203,13 @@ enum append_made append_labels_make(struct append_scrape *s, const struct exposi
                 column + sample->column - 1, why.msg + skip);
         return APPEND_WRONG;
     }
+    if (job->normalize_le_quantile)
+        normalize(s);
     if (job->honor_labels)
         merge_honoring(s);
     else
         merge_overriding(s);
-    labels_drop_empty(&s->labels); /* le and quantile stay as exposed: label bytes are never altered */
+    labels_drop_empty(&s->labels);
     if (!relabel_apply(job->metric_relabel, &s->labels) || s->labels.n == 0)
         return APPEND_DROPPED;
     labels_sort(&s->labels);

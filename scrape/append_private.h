@@ -6,6 +6,7 @@
      append_diff.c    the first line that is not the expected one switches to "diff": old entries are found
                       by hash, a new list of entries is drafted
      append_labels.c  a series nobody knows: target labels, honor_labels, rules, limits
+     append_extra.c   what comes with a sample besides its value: histogram, exemplars, start
      append_write.c   a scrape that ended well goes to the block
      stale.c, report.c  what the agent itself adds */
 #ifndef OBSAGENT_SCRAPE_APPEND_PRIVATE_H
@@ -16,10 +17,12 @@
 
 #include "append.h"
 #include "series.h"
+#include "sketch.h"
 #include "symbols.h"
 
-#define APPEND_REPORTS 8
-#define APPEND_REPORTS_USUAL 5 /* the others only with extra_scrape_metrics */
+#define APPEND_REPORTS 11
+#define APPEND_REPORTS_USUAL 5 /* then those of extra_scrape_metrics ... */
+#define APPEND_REPORTS_EXTRA 8 /* ... then those of series_limit */
 
 struct append_worker {
     struct append_worker_options o;
@@ -30,7 +33,10 @@ struct append_worker {
     size_t idle_n;
     int64_t pending_since;
     struct buf ids; /* scratch: encoded ids of the series at hand */
+    struct budget *own_budget; /* when none was given */
+    struct buf number; /* scratch: a number in another form */
     uint64_t series, series_bytes, duplicate_samples, out_of_bounds_samples;
+    uint64_t limited_samples, exemplars, histograms;
 };
 
 struct append_target {
@@ -49,14 +55,16 @@ struct append_target {
     size_t wire_bytes;    /* what its last scrape took in a block */
     uint64_t meta_print;  /* hash of the metadata last written */
     int64_t meta_ts_ms;   /* scrape time of that, INT64_MIN = never */
+    struct budget_job *budget;
+    struct sketch *sketch; /* of the labels of series that a limit kept out; NULL = there were none */
     bool all_stale;       /* the last scrape failed: markers are written, entries are kept */
     bool reported;        /* report series exist */
 };
 
-/* The latest HELP and TYPE lines. */
+/* The latest HELP, TYPE and UNIT lines. */
 struct append_header {
-    struct buf name, help;
-    uint64_t name_hash, help_hash;
+    struct buf name, help, unit;
+    uint64_t name_hash, help_hash, unit_hash;
     uint32_t print;
     uint8_t type;
     bool has_help;
@@ -66,6 +74,32 @@ struct append_header {
 struct append_stamp {
     uint32_t entry;
     int64_t ts_ms;
+};
+
+/* What came with the sample of an entry besides value and timestamp; its bytes lie in append_extras.bytes. */
+struct append_extra {
+    uint32_t entry;
+    bool is_histogram;
+    uint32_t message_n;   /* bytes of the histogram, at `at` */
+    uint32_t exemplars_n; /* behind it */
+    size_t at;
+};
+
+/* The entries [from, to) count since ts_ms. */
+struct append_start {
+    uint32_t from, to;
+    int64_t ts_ms;
+};
+
+struct append_extras {
+    struct append_extra *v; /* by rising entry */
+    size_t n, cap;
+    struct append_start *starts; /* rising, apart */
+    size_t starts_n, starts_cap;
+    struct buf bytes;
+    struct block_exemplar *exemplars; /* scratch for writing */
+    uint32_t *refs;
+    size_t exemplars_cap, refs_cap;
 };
 
 /* An open-addressing table of entry numbers + 1. */
@@ -89,6 +123,8 @@ struct append_scrape {
     uint32_t family;    /* steady: next one expected */
     struct append_stamp *stamps; /* own timestamps, by rising entry */
     size_t stamps_n, stamps_cap;
+    struct append_extras extras;
+    uint32_t taken; /* series new to the target that the limits let in */
     struct append_header header;
     bool diff, member;
     bool failed, over_limit;
@@ -130,6 +166,30 @@ enum append_made append_labels_make(struct append_scrape *s, const struct exposi
 /* Interns sorted labels; their encoded ids are appended to out. */
 void append_labels_encode(struct append_worker *w, const struct labels *l, struct buf *out);
 
+/* ---- append_extra.c ---- */
+
+static inline bool append_is_plain(const struct exposition_sample *sample)
+{
+    return !sample->has_ts && !sample->histogram.p && !sample->exemplars_n && !sample->start_ts_ms;
+}
+/* Notes what came with the sample of entry s->n, before s->n rises. Of a dropped one only what it says about the
+   samples before it. */
+void append_extra_note(struct append_scrape *s, const struct exposition_sample *sample, bool dropped);
+void append_extra_clear(struct append_extras *x);
+void append_extra_free(struct append_extras *x);
+/* The block's form of an entry's extras, either of which may be NULL; views live until the next call. */
+struct block_extra append_extra_make(struct append_scrape *s, const struct append_extra *extra,
+                                     const struct append_start *start, int64_t ts_ms);
+
+/* ---- append_limit.c ---- */
+
+/* True when the limits of target, job and agent leave room for one series more; nothing is taken. */
+bool append_limit_room(const struct append_scrape *s);
+/* Takes room for the new series in s->labels. False when there is none: its labels are noted then. */
+bool append_limit_take(struct append_scrape *s);
+/* Gives back what the scrape took; the target's own count is brought up to date by its recount. */
+void append_limit_settle(struct append_scrape *s);
+
 /* ---- append_write.c ---- */
 
 /* The entries of a scrape, from the draft or from the target's memory. */
@@ -143,14 +203,19 @@ struct append_entries {
 
 /* Writes a scrape that ended well. Updates SERIES_STAMPED in the entries. */
 void append_write_scrape(struct append_scrape *s, const struct append_entries *entries);
-/* Writes one sample and returns the place behind the entry's ids. */
+/* Writes one sample without extras and returns the place behind the entry's ids. */
 const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value,
                                   int64_t ts_ms);
+/* The same for one with extras. */
+const uint8_t *append_write_extra(struct append_target *t, const struct series_entry *e, double value,
+                                  int64_t ts_ms, const struct block_extra *extra);
 /* Books what was written to the target's job. */
 void append_book(struct append_target *t);
 
 /* ---- stale.c ---- */
 
+/* Writes the marker of one entry, a histogram for one that was. Returns the place behind its ids. */
+const uint8_t *append_stale_entry(struct append_target *t, const struct series_entry *e, int64_t ts_ms);
 /* A marker for every live series of the target's memory, unless they have one already. Returns how many. */
 uint64_t append_stale_all(struct append_target *t, int64_t ts_ms);
 /* Markers for old entries that did not come again in a scrape in diff mode. */

@@ -28,12 +28,14 @@ struct walk {
     const struct block_meta *meta; /* NULL or &meta_now */
     struct block_meta meta_now;
     uint32_t meta_generation;
+    size_t stamp, extra, start; /* places in the lists of what came with samples */
 };
 
 /* ---- one sample ---- */
 
-static const uint8_t *put_entry(struct append_worker *w, const struct series_entry *e, double value,
-                                int64_t ts_ms, const struct block_meta *meta)
+static inline const uint8_t *put_entry(struct append_worker *w, const struct series_entry *e, double value,
+                                       int64_t ts_ms, const struct block_meta *meta,
+                                       const struct block_extra *extra)
 {
     struct block_builder *b = w->builder;
     const struct symbols_wire *wires = symbols_wires(w->symbols);
@@ -48,7 +50,13 @@ static const uint8_t *put_entry(struct append_worker *w, const struct series_ent
         memcpy(out, wire->bytes, sizeof wire->bytes);
         out += wire->n;
     }
-    block_builder_put(b, out, value, ts_ms, meta);
+    if (__builtin_expect(extra != NULL, 0)) {
+        block_builder_put_extra(b, out, value, ts_ms, meta, extra);
+        w->exemplars += extra->exemplars_n;
+        w->histograms += extra->histogram.p != NULL;
+    } else {
+        block_builder_put(b, out, value, ts_ms, meta);
+    }
     return p;
 }
 
@@ -58,17 +66,23 @@ static void touch(struct append_worker *w)
         w->pending_since = clock_mono_ms();
 }
 
-const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value,
-                                  int64_t ts_ms)
+const uint8_t *append_write_extra(struct append_target *t, const struct series_entry *e, double value,
+                                  int64_t ts_ms, const struct block_extra *extra)
 {
     struct append_worker *w = t->worker;
     touch(w);
-    const uint8_t *end = put_entry(w, e, value, ts_ms, NULL);
+    const uint8_t *end = put_entry(w, e, value, ts_ms, NULL, extra);
     if (block_builder_full(w->builder)) {
         append_book(t);
         append_flush(w);
     }
     return end;
+}
+
+const uint8_t *append_write_entry(struct append_target *t, const struct series_entry *e, double value,
+                                  int64_t ts_ms)
+{
+    return append_write_extra(t, e, value, ts_ms, NULL);
 }
 
 void append_book(struct append_target *t)
@@ -127,10 +141,11 @@ static void renew_meta(struct walk *walk)
     struct append_worker *w = walk->s->t->worker;
     walk->meta = NULL;
     walk->meta_generation = block_builder_generation(w->builder);
-    if (!walk->with_meta || !f || !f->member || (f->type == BLOCK_UNSPECIFIED && f->help == SERIES_NONE))
+    if (!walk->with_meta || !f || !f->member || (f->type == BLOCK_UNSPECIFIED && f->help == SERIES_NONE && f->unit == SERIES_NONE))
         return;
     uint32_t help = f->help == SERIES_NONE ? 0 : symbols_ref(w->symbols, w->builder, f->help);
-    walk->meta_now = (struct block_meta){(enum block_metric_type)f->type, help, 0};
+    uint32_t unit = f->unit == SERIES_NONE ? 0 : symbols_ref(w->symbols, w->builder, f->unit);
+    walk->meta_now = (struct block_meta){(enum block_metric_type)f->type, help, unit};
     walk->meta = &walk->meta_now;
 }
 
@@ -151,12 +166,12 @@ static void begin_family(struct walk *walk)
 
 /* Writes a sample and returns the place behind its ids. */
 static inline const uint8_t *write_sample(struct walk *walk, const struct series_entry *e, double value,
-                                          int64_t ts_ms)
+                                          int64_t ts_ms, const struct block_extra *extra)
 {
     struct append_target *t = walk->s->t;
     if (walk->with_meta && walk->meta_generation != block_builder_generation(t->worker->builder))
         renew_meta(walk);
-    const uint8_t *end = put_entry(t->worker, e, value, ts_ms, walk->meta);
+    const uint8_t *end = put_entry(t->worker, e, value, ts_ms, walk->meta, extra);
     if (__builtin_expect(block_builder_full(t->worker->builder), 0)) {
         seal(t);
         touch(t->worker);
@@ -164,46 +179,86 @@ static inline const uint8_t *write_sample(struct walk *walk, const struct series
     return end;
 }
 
-/* The entry is not plain: it has flags, or this sample brought a timestamp. Returns the place behind
-   its ids. */
-static const uint8_t *write_special(struct walk *walk, uint8_t *head, struct series_entry *e, uint32_t i,
-                                    const struct append_stamp *stamp)
+/* The next entry from i on that brought something besides its value; moves the walk's places up to it. */
+static uint32_t next_special(struct walk *walk, uint32_t i)
 {
-    struct append_worker *w = walk->s->t->worker;
-    uint32_t flags = (e->flags & ~(uint32_t)SERIES_STAMPED) | (stamp ? SERIES_STAMPED : 0u);
+    const struct append_scrape *s = walk->s;
+    const struct append_extras *x = &s->extras;
+    uint32_t next = SERIES_NONE;
+    while (walk->stamp < s->stamps_n && s->stamps[walk->stamp].entry < i)
+        walk->stamp++;
+    if (walk->stamp < s->stamps_n)
+        next = s->stamps[walk->stamp].entry;
+    while (walk->extra < x->n && x->v[walk->extra].entry < i)
+        walk->extra++;
+    if (walk->extra < x->n && x->v[walk->extra].entry < next)
+        next = x->v[walk->extra].entry;
+    while (walk->start < x->starts_n && x->starts[walk->start].to <= i)
+        walk->start++;
+    if (walk->start < x->starts_n && x->starts[walk->start].from < next)
+        next = x->starts[walk->start].from;
+    return next < i ? i : next;
+}
+
+/* Writes a sample that may have brought an own timestamp, a histogram, exemplars or a start. */
+static const uint8_t *write_with(struct walk *walk, const struct series_entry *e, uint32_t i,
+                                 const struct append_stamp *stamp, const struct append_extra *extra)
+{
+    struct append_scrape *s = walk->s;
+    const struct append_extras *x = &s->extras;
+    int64_t ts_ms = stamp ? stamp->ts_ms : s->ts_ms;
+    const struct append_start *start =
+        walk->start < x->starts_n && x->starts[walk->start].from <= i ? &x->starts[walk->start] : NULL;
+    if (!extra && !start)
+        return write_sample(walk, e, s->values[i], ts_ms, NULL);
+    struct block_extra made = append_extra_make(s, extra, start, ts_ms);
+    return write_sample(walk, e, s->values[i], ts_ms, &made);
+}
+
+/* The entry is not plain: it has flags, or its sample brought more than a value. Returns the place behind
+   its ids. */
+static const uint8_t *write_special(struct walk *walk, uint8_t *head, struct series_entry *e, uint32_t i)
+{
+    struct append_scrape *s = walk->s;
+    struct append_worker *w = s->t->worker;
+    const struct append_stamp *stamp =
+        walk->stamp < s->stamps_n && s->stamps[walk->stamp].entry == i ? &s->stamps[walk->stamp] : NULL;
+    const struct append_extra *extra =
+        walk->extra < s->extras.n && s->extras.v[walk->extra].entry == i ? &s->extras.v[walk->extra] : NULL;
+    if (e->flags & SERIES_DROPPED)
+        return series_skip(e);
+    uint32_t flags = (e->flags & SERIES_DUPLICATE) | (stamp ? SERIES_STAMPED : 0u) |
+                     (extra && extra->is_histogram ? SERIES_HISTOGRAM : 0u);
     if (flags != e->flags)
         series_set_flags(head, flags);
-    if (flags & SERIES_DROPPED)
-        return series_skip(e);
     if ((flags & SERIES_DUPLICATE) && !stamp) {
         w->duplicate_samples++;
         return series_skip(e);
     }
-    if (stamp && stamp->ts_ms > walk->s->max_ts_ms) {
+    if (stamp && stamp->ts_ms > s->max_ts_ms) {
         w->out_of_bounds_samples++;
         return series_skip(e);
     }
-    return write_sample(walk, e, walk->s->values[i], stamp ? stamp->ts_ms : walk->s->ts_ms);
+    return write_with(walk, e, i, stamp, extra);
 }
 
 static void walk_entries(struct walk *walk)
 {
     struct append_scrape *s = walk->s;
     uint8_t *p = walk->entries->refs;
-    size_t stamp = 0;
-    uint32_t stamped = s->stamps_n ? s->stamps[0].entry : SERIES_NONE;
+    uint32_t special = next_special(walk, 0);
     for (uint32_t i = 0; i < walk->entries->n; i++) {
         struct series_entry e;
         while (i == walk->boundary)
             begin_family(walk);
         series_head(p, &e);
         const uint8_t *end;
-        if (__builtin_expect(e.flags == 0 && i != stamped, 1)) {
-            end = write_sample(walk, &e, s->values[i], s->ts_ms);
+        if (__builtin_expect(e.flags == 0 && i != special, 1)) {
+            end = write_sample(walk, &e, s->values[i], s->ts_ms, NULL);
         } else {
-            end = write_special(walk, p, &e, i, i == stamped ? &s->stamps[stamp] : NULL);
-            if (i == stamped)
-                stamped = ++stamp < s->stamps_n ? s->stamps[stamp].entry : SERIES_NONE;
+            end = write_special(walk, p, &e, i);
+            if (i == special)
+                special = next_special(walk, i + 1);
         }
         p += end - p;
     }

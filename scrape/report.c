@@ -16,6 +16,9 @@ static const char *const NAMES[APPEND_REPORTS] = {
     "scrape_timeout_seconds",
     "scrape_sample_limit",
     "scrape_body_size_bytes",
+    "scrape_series_current",
+    "scrape_series_limit",
+    "scrape_series_limit_samples_dropped",
 };
 
 size_t append_report_make(struct append_target *t)
@@ -33,7 +36,7 @@ size_t append_report_make(struct append_target *t)
         buf_clear(ids);
         append_labels_encode(t->worker, &l, ids);
         uint8_t head[WIRE_VARINT_MAX];
-        buf_add(&out, head, (size_t)(wire_put_varint(head, (uint64_t)l.n << 3) - head));
+        buf_add(&out, head, (size_t)(wire_put_varint(head, (uint64_t)l.n << SERIES_SHIFT) - head));
         buf_add(&out, ids->p, ids->n);
     }
     size_t n = out.n;
@@ -44,14 +47,21 @@ size_t append_report_make(struct append_target *t)
     return n;
 }
 
+/* Prometheus's five always, its three extra ones and vmagent's about series limits when they are asked for. */
+static bool is_written(const struct append_target *t, size_t report)
+{
+    if (report < APPEND_REPORTS_USUAL)
+        return true;
+    return report < APPEND_REPORTS_EXTRA ? t->job->extra_scrape_metrics : t->settings.series_limit > 0;
+}
+
 void append_report_write(struct append_target *t, int64_t ts_ms, const double values[APPEND_REPORTS])
 {
     const uint8_t *p = t->reports;
-    size_t n = t->job->extra_scrape_metrics ? APPEND_REPORTS : APPEND_REPORTS_USUAL;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < APPEND_REPORTS; i++) {
         struct series_entry e;
         series_head(p, &e);
-        p = append_write_entry(t, &e, values[i], ts_ms);
+        p = is_written(t, i) ? append_write_entry(t, &e, values[i], ts_ms) : series_skip(&e);
     }
 }
 

@@ -29,6 +29,7 @@ void series_store(struct series *s, const struct series_draft *d)
     s->refs_n = (uint32_t)d->refs_n;
     s->dropped = d->dropped;
     s->duplicates = d->duplicates;
+    s->limited = d->limited;
     if (s->n == 0) {
         s->families_n = s->refs_n = 0;
         return;
@@ -61,7 +62,7 @@ void series_draft_free(struct series_draft *d)
 void series_draft_clear(struct series_draft *d)
 {
     d->n = d->families_n = d->refs_n = 0;
-    d->dropped = d->duplicates = 0;
+    d->dropped = d->duplicates = d->limited = 0;
 }
 
 bool series_draft_add(struct series_draft *d, uint64_t hash, const uint8_t *ids, size_t ids_n, uint32_t count,
@@ -74,12 +75,14 @@ bool series_draft_add(struct series_draft *d, uint64_t hash, const uint8_t *ids,
     d->refs = xgrow(d->refs, &d->refs_cap, d->refs_n + WIRE_VARINT_MAX + ids_n, 1);
     d->hashes[d->n] = hash;
     d->at[d->n++] = (uint32_t)d->refs_n;
-    uint8_t *p = wire_put_varint(d->refs + d->refs_n, (uint64_t)count << 3 | flags);
+    uint8_t *p = wire_put_varint(d->refs + d->refs_n, (uint64_t)count << SERIES_SHIFT | flags);
     if (ids_n)
         memcpy(p, ids, ids_n);
     d->refs_n = (size_t)(p - d->refs) + ids_n;
-    d->dropped += (flags & SERIES_DROPPED) != 0;
-    d->duplicates += (flags & SERIES_DUPLICATE) != 0;
+    uint32_t kind = flags & SERIES_LIMITED;
+    d->dropped += kind == SERIES_DROPPED;
+    d->duplicates += kind == SERIES_DUPLICATE;
+    d->limited += kind == SERIES_LIMITED;
     return true;
 }
 

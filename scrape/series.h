@@ -2,7 +2,7 @@
 /* series: what is remembered of the series of one target, in the order of its last good scrape.
 
      hashes:    [ XXH3 of "name{labels}" ] [ ... ]                 8 bytes an entry
-     refs:      [ head | pair id | pair id ... ] [ head | ... ]    varints; head = count << 3 | flags
+     refs:      [ head | pair id | pair id ... ] [ head | ... ]    varints; head = count << 4 | flags
      families:  [ first entry, type, help ] ...                    a few entries share one
 
    All three lie in one allocation. Entries are walked in order, so refs need no offsets. An entry is about
@@ -18,14 +18,17 @@ enum series_flag {
     SERIES_DROPPED = 1,   /* a rule dropped it: no ids */
     SERIES_DUPLICATE = 2, /* an earlier entry has the same labels: only written with an own timestamp */
     SERIES_STAMPED = 4,   /* came with an own timestamp: no stale marker */
+    SERIES_HISTOGRAM = 8, /* was a native histogram: its marker is one, too */
+    SERIES_LIMITED = SERIES_DROPPED | SERIES_DUPLICATE, /* a series limit kept it out: no ids */
 };
-#define SERIES_FLAGS 7u
+#define SERIES_FLAGS 15u
+#define SERIES_SHIFT 4
 #define SERIES_NONE UINT32_MAX
 
 struct series_family {
     uint32_t first; /* entry that begins it */
     uint32_t print; /* hash of name, type and help, to see a change */
-    uint32_t help;  /* string id, or SERIES_NONE */
+    uint32_t help, unit; /* string ids, or SERIES_NONE */
     uint8_t type;   /* enum block_metric_type */
     bool announced; /* HELP or TYPE stands right before it; else the membership changed between two samples */
     bool member;    /* its samples belong to the family that the header names */
@@ -36,7 +39,7 @@ struct series {
     struct series_family *families;
     uint8_t *refs;
     uint32_t n, families_n, refs_n;
-    uint32_t dropped, duplicates;
+    uint32_t dropped, duplicates, limited;
 };
 
 /* The same while it is made: buffers of a running scrape, kept for the next one. */
@@ -47,7 +50,7 @@ struct series_draft {
     uint32_t *at; /* entry -> place of its head in refs */
     size_t n, families_n, refs_n;
     size_t hashes_cap, families_cap, refs_cap, at_cap;
-    uint32_t dropped, duplicates;
+    uint32_t dropped, duplicates, limited; /* dropped: by a rule */
 };
 
 /* One decoded head, and the ids behind it. */
@@ -62,7 +65,7 @@ static inline const uint8_t *series_head(const uint8_t *p, struct series_entry *
     uint32_t v = *p & 0x7f;
     for (unsigned shift = 7; *p++ & 0x80; shift += 7)
         v |= (uint32_t)(*p & 0x7f) << shift;
-    out->count = v >> 3;
+    out->count = v >> SERIES_SHIFT;
     out->flags = v & SERIES_FLAGS;
     out->ids = p;
     return p;
@@ -85,6 +88,11 @@ static inline const uint8_t *series_skip(const struct series_entry *e)
         while (*p++ & 0x80)
             ;
     return p;
+}
+
+static inline bool series_limited(uint32_t flags)
+{
+    return (flags & SERIES_LIMITED) == SERIES_LIMITED;
 }
 
 /* Changes the flags of the entry whose head is at p. */

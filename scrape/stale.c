@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stale: markers for series that ended. A series is live when its entry is plain: not dropped by a rule, not
-   a repetition, and without an own timestamp (whose writer manages its time, as Prometheus sees it). */
+/* stale: markers for series that ended. A series is live when its entry is not dropped, not a repetition, and without
+   an own timestamp (whose writer manages its time, as Prometheus sees it) unless track_timestamps_staleness is set. */
 #include "append_private.h"
 
 #include "base/hash.h"
 
-#define NOT_LIVE (SERIES_DROPPED | SERIES_DUPLICATE | SERIES_STAMPED)
+#define NOT_LIVE (SERIES_DROPPED | SERIES_DUPLICATE)
+
+static bool is_live(const struct append_target *t, const struct series_entry *e)
+{
+    return !(e->flags & NOT_LIVE) && (!(e->flags & SERIES_STAMPED) || t->job->track_timestamps_staleness);
+}
 
 double append_stale_value(void)
 {
@@ -13,6 +18,13 @@ double append_stale_value(void)
     double v;
     memcpy(&v, &bits, 8);
     return v;
+}
+
+const uint8_t *append_stale_entry(struct append_target *t, const struct series_entry *e, int64_t ts_ms)
+{
+    struct block_extra extra = {.histogram = block_stale_histogram};
+    return e->flags & SERIES_HISTOGRAM ? append_write_extra(t, e, 0, ts_ms, &extra)
+                                       : append_write_entry(t, e, append_stale_value(), ts_ms);
 }
 
 uint64_t append_stale_all(struct append_target *t, int64_t ts_ms)
@@ -24,11 +36,11 @@ uint64_t append_stale_all(struct append_target *t, int64_t ts_ms)
     for (uint32_t i = 0; i < t->series.n; i++) {
         struct series_entry e;
         series_head(p, &e);
-        if (e.flags & NOT_LIVE) {
-            p = series_skip(&e);
-        } else {
-            p = append_write_entry(t, &e, append_stale_value(), ts_ms);
+        if (is_live(t, &e)) {
+            p = append_stale_entry(t, &e, ts_ms);
             written++;
+        } else {
+            p = series_skip(&e);
         }
     }
     return written;
@@ -47,9 +59,9 @@ uint64_t append_stale_vanished(struct append_scrape *s)
             continue;
         series_head(old->refs + s->old_at[i], &e);
         size_t ids_n = (size_t)(old->refs + s->old_at[i + 1] - e.ids);
-        if ((e.flags & NOT_LIVE) || append_diff_has(s, e.ids, ids_n))
+        if (!is_live(t, &e) || append_diff_has(s, e.ids, ids_n))
             continue;
-        (void)append_write_entry(t, &e, append_stale_value(), s->ts_ms);
+        (void)append_stale_entry(t, &e, s->ts_ms);
         written++;
     }
     return written;
