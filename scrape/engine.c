@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "budget.h"
 #include "cpus.h"
 #include "discovery.h"
 #include "worker.h"
@@ -30,6 +31,7 @@ struct job_record {
 struct scrape_engine {
     struct scrape_options o;
     char *user_agent;
+    struct budget *budget; /* of series, over all workers */
     atomic_llong flush_ms;
     bool stopped;
     pthread_t thread; /* of discovery; what follows up to the lock belongs to it */
@@ -200,6 +202,7 @@ static void start_workers(struct scrape_engine *e, const struct config *config)
             .emit = e->o.emit,
             .ctx = e->o.ctx,
             .flush_ms = &e->flush_ms,
+            .budget = e->budget,
         };
         workers[i] = worker_new(&options);
     }
@@ -248,6 +251,7 @@ static void apply_now(void *ctx)
     if (e->workers_n == 0)
         start_workers(e, apply->config);
     forget_jobs(e, apply->config);
+    budget_set_total(e->budget, apply->config->total_series_limit);
     e->config = apply->config;
     discovery_apply(e->discovery, e->config);
     if (old)
@@ -273,6 +277,7 @@ struct scrape_engine *scrape_engine_new(const struct scrape_options *options)
     struct scrape_engine *e = xcalloc(1, sizeof *e);
     e->o = *options;
     e->user_agent = xstrdup(options->user_agent);
+    e->budget = budget_new();
     atomic_init(&e->flush_ms, FLUSH_MS);
     pthread_mutex_init(&e->lock, NULL);
     e->loop = loop_new();
@@ -326,6 +331,7 @@ void scrape_engine_free(struct scrape_engine *e)
     pthread_mutex_destroy(&e->lock);
     free(e->workers);
     free(e->jobs);
+    budget_free(e->budget);
     free(e->user_agent);
     free(e);
 }

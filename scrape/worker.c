@@ -254,6 +254,15 @@ static void log_change(const struct slot *slot, enum scrape_health was, bool up,
         log_throttled(t->phase + 1, LOG_INFO, "scrape", "job %.*s: %s is up again", STR_ARG(t->job), t->url);
 }
 
+static void log_limited(const struct slot *slot, const struct append_result *a)
+{
+    const struct target *t = slot->pool.target;
+    if (a->limited)
+        log_throttled(t->phase + 2, LOG_WARN, "scrape",
+                      "job %.*s: %s: a series limit keeps out %llu series; the label with most values among them is %s",
+                      STR_ARG(t->job), t->url, (unsigned long long)a->limited, a->limited_label);
+}
+
 static void publish(struct slot *slot, const struct fetch_result *r, const struct append_result *a,
                     const struct err *why)
 {
@@ -275,6 +284,8 @@ static void publish(struct slot *slot, const struct fetch_result *r, const struc
     s->last_post_relabel = a->post_relabel;
     s->last_body_bytes = r->body_bytes;
     s->series = append_target_series(slot->history->append);
+    s->series_limited = a->limited;
+    snprintf(s->limited_label, sizeof s->limited_label, "%s", a->limited_label ? a->limited_label : "");
     struct scrape_totals *t = &w->totals;
     t->scrapes++;
     if (!a->up)
@@ -290,8 +301,12 @@ static void publish(struct slot *slot, const struct fetch_result *r, const struc
     t->symbol_bytes = stats.symbol_bytes;
     t->duplicate_samples = stats.duplicate_samples;
     t->out_of_bounds_samples = stats.out_of_bounds_samples;
+    t->samples_series_limit = stats.limited_samples;
+    t->exemplars = stats.exemplars;
+    t->histograms = stats.histograms;
     pthread_mutex_unlock(&w->lock);
     log_change(slot, was, a->up, why);
+    log_limited(slot, a);
 }
 
 /* The first bytes, or the end when there were none. */
@@ -537,7 +552,8 @@ struct worker *worker_new(const struct worker_options *options)
     pthread_mutex_init(&w->lock, NULL);
     w->loop = loop_new();
     w->fetcher = fetcher_new(w->loop, options->user_agent);
-    struct append_worker_options append = {.lane = options->lane, .emit = options->emit, .ctx = options->ctx};
+    struct append_worker_options append = {.lane = options->lane, .emit = options->emit, .ctx = options->ctx,
+                                            .budget = options->budget};
     w->append = append_worker_new(&append);
     /* Signals are for the main thread. */
     sigset_t all, old;

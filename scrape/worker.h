@@ -15,6 +15,7 @@ struct worker_options {
     const char *user_agent;
     void (*emit)(void *ctx, struct block *block);
     void *ctx;
+    struct budget *budget; /* shared by all workers */
     const atomic_llong *flush_ms; /* how soon blocks are sealed; worker_flush_changed tells of a change */
 };
 
