@@ -28,7 +28,8 @@ bool openmetrics_feed(struct openmetrics_parser *p, const void *bytes, size_t n,
 bool openmetrics_finish(struct openmetrics_parser *p, struct err *err) MUSTCHECK;
 void openmetrics_set_lenient(struct openmetrics_parser *p, exposition_error_fn *on_error);
 
-/* max_message bounds one metric family's message as max_line does a line. */
+/* max_message (default when 0: 16 MiB) bounds one Metric of a family, its name and its help; a family may be of any
+   size. */
 struct protobuf_parser *protobuf_new(size_t max_message);
 void protobuf_free(struct protobuf_parser *p);
 void protobuf_begin(struct protobuf_parser *p, const struct exposition_options *options,
