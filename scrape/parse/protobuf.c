@@ -101,24 +101,19 @@ static bool announce(struct protobuf_parser *p, struct err *err)
     return !h->on_type || h->on_type(h->ctx, name, TYPES[p->family.type]);
 }
 
-/* Units must be the last part of the name, or stand before a counter's _total. */
-static bool unit_fits(const struct protobuf_parser *p, struct str unit)
-{
-    struct str name = buf_str(&p->name);
-    if (p->family.type == METRIC_COUNTER && str_ends(name, STR("_total")))
-        name.n -= 6;
-    return str_ends(name, unit) && name.n > unit.n && name.p[name.n - unit.n - 1] == '_';
-}
-
-/* Comes behind the metrics. */
+/* Comes behind the metrics. Must be the last part of the name, or stand before a counter's _total. */
 static bool take_unit(struct protobuf_parser *p, struct str unit, struct err *err)
 {
     const struct exposition_handler *h = &p->handler;
     if (!unit.n || !p->announced)
         return true; /* a family without metrics is not told */
-    if (!str_is_utf8(unit) || !unit_fits(p, unit))
-        return err_set(err, "unit \"%.*s\" not a suffix of metric \"%.*s\"", STR_ARG(unit), STR_ARG(buf_str(&p->name)));
-    return !h->on_unit || h->on_unit(h->ctx, buf_str(&p->name), unit);
+    struct str name = buf_str(&p->name), base = name;
+    bool total = p->family.type == METRIC_COUNTER && str_ends(name, STR("_total"));
+    base.n -= total ? 6 : 0;
+    if (!str_is_utf8(unit) || !str_ends(base, unit) || base.n == unit.n || base.p[base.n - unit.n - 1] != '_')
+        return err_set(err, "unit \"%.*s\" not a suffix of %s \"%.*s\"", STR_ARG(unit), total ? "counter" : "metric",
+                       STR_ARG(name));
+    return !h->on_unit || h->on_unit(h->ctx, name, unit);
 }
 
 static bool take_text(struct protobuf_parser *p, struct buf *to, struct str text, struct err *err)
@@ -215,9 +210,9 @@ static bool measure(struct protobuf_parser *p, struct str at, uint64_t *size, st
     bool known = field >= FAMILY_NAME && field <= FAMILY_UNIT;
     if (r.bad || tag > UINT32_MAX || field == 0 || (known && type != (field == FAMILY_TYPE ? WIRE_VARINT : WIRE_BYTES)))
         return err_set(err, "malformed MetricFamily");
-    if (*size > p->left || n > p->left - *size)
+    if (n > p->left - *size)
         return err_set(err, "malformed MetricFamily: a field of %llu bytes where %llu are left", (unsigned long long)n,
-                       (unsigned long long)(p->left - (*size > p->left ? p->left : *size)));
+                       (unsigned long long)(p->left - *size));
     if (known && n > p->max_message)
         return err_set(err, "a message of %llu bytes, the limit is %zu", (unsigned long long)n, p->max_message);
     if (known)
@@ -232,6 +227,7 @@ static bool take_item(struct protobuf_parser *p, struct str at, size_t *used, st
     uint64_t size;
     struct wire_field f;
     p->skip = 0;
+    at.n = at.n < p->left ? at.n : (size_t)p->left; /* not a byte of the next family */
     if (!measure(p, at, &size, err))
         return false;
     if (size > at.n)
