@@ -69,6 +69,8 @@ uint32_t block_builder_generation(const struct block_builder *b);
 /* The reference of s in the present block; adds it when new. The caller caches by generation, this only
    appends: asking twice for the same string within a generation makes two symbols (legal, but wasteful). */
 uint32_t block_builder_symbol(struct block_builder *b, struct str s);
+/* The same, but never twice: a text that came through here before in this block has its reference back. */
+uint32_t block_builder_intern(struct block_builder *b, struct str s);
 /* One series with one sample; refs are name,value pairs sorted by name. meta may be NULL. */
 void block_builder_sample(struct block_builder *b, const uint32_t *refs, size_t refs_n, double value,
                           int64_t ts_ms, const struct block_meta *meta);

@@ -439,6 +439,15 @@ struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum 
     return s;
 }
 
+static void release_values(struct append_scrape *s)
+{
+    if (s->values_cap <= KEEP_VALUES)
+        return;
+    free(s->values);
+    s->values = NULL;
+    s->values_cap = 0;
+}
+
 /* Gives a scrape back to the spare ones. */
 static void scrape_release(struct append_scrape *s)
 {
@@ -453,11 +462,7 @@ static void scrape_release(struct append_scrape *s)
         scrape_free(s);
         return;
     }
-    if (s->values_cap > KEEP_VALUES) {
-        free(s->values);
-        s->values = NULL;
-        s->values_cap = 0;
-    }
+    release_values(s);
     if (s->extras.bytes.n > KEEP_EXTRAS) {
         append_extra_free(&s->extras);
         s->extras = (struct append_extras){0};
@@ -542,6 +547,8 @@ static uint64_t commit(struct append_scrape *s)
     append_write_scrape(s, &entries);
     if (s->diff) {
         markers = append_stale_vanished(s);
+        release_values(s);
+        append_diff_release_tables(s);
         series_store(&t->series, &s->draft);
     }
     t->all_stale = false;

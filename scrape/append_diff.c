@@ -23,7 +23,7 @@
 static void table_reset(struct append_table *t, size_t want)
 {
     size_t cap = TABLE_MIN;
-    while (cap < want * 2)
+    while (cap / 4 * 3 <= want)
         cap *= 2;
     if (cap > t->room) {
         free(t->v);
@@ -241,8 +241,8 @@ static bool keep(struct append_scrape *s, const struct exposition_sample *sample
     if (unknown && !again && !(sample->has_ts && sample->ts_ms > s->max_ts_ms))
         s->added++;
     if (!again) {
-        if (s->finals.n * 2 >= s->finals.cap)
-            finals_rebuild(s, s->finals.n * 2);
+        if (s->finals.n + 1 >= s->finals.cap / 4 * 3)
+            finals_rebuild(s, s->finals.n + 1);
         table_put(&s->finals, ids_hash, s->n);
     }
     return push(s, sample, hash, ids, count, again ? SERIES_DUPLICATE : 0);
@@ -298,9 +298,8 @@ bool append_diff_sample(struct append_scrape *s, const struct exposition_sample 
     return at == SERIES_NONE ? unknown_sample(s, sample, hash) : known_sample(s, sample, hash, at);
 }
 
-void append_diff_free(struct append_scrape *s)
+static void tables_free(struct append_scrape *s)
 {
-    series_draft_free(&s->draft);
     free(s->old.v);
     free(s->finals.v);
     free(s->old_at);
@@ -311,8 +310,21 @@ void append_diff_free(struct append_scrape *s)
     s->old_at_cap = s->seen_cap = 0;
 }
 
+void append_diff_free(struct append_scrape *s)
+{
+    series_draft_free(&s->draft);
+    tables_free(s);
+}
+
+void append_diff_release_tables(struct append_scrape *s)
+{
+    if (s->old_at_cap > KEEP || s->finals.room > KEEP * 4)
+        tables_free(s);
+}
+
 void append_diff_trim(struct append_scrape *s)
 {
-    if (s->draft.hashes_cap > KEEP || s->old_at_cap > KEEP || s->finals.room > KEEP * 4)
-        append_diff_free(s);
+    append_diff_release_tables(s);
+    if (s->draft.hashes_cap > KEEP || s->draft.refs_cap > KEEP * 32)
+        series_draft_free(&s->draft);
 }

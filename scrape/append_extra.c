@@ -147,7 +147,7 @@ static const char *get_exemplar(struct append_scrape *s, const char *at, size_t 
         uint32_t name_n = get_u32(&at), value_n = get_u32(&at);
         uint32_t name = symbols_string(w->symbols, str_make(at, name_n));
         x->refs[(*refs_n)++] = symbols_ref(w->symbols, w->builder, name);
-        x->refs[(*refs_n)++] = block_builder_symbol(w->builder, str_make(at + name_n, value_n));
+        x->refs[(*refs_n)++] = block_builder_intern(w->builder, str_make(at + name_n, value_n));
         at += name_n + value_n;
     }
     out->refs_n = labels * 2;

@@ -150,7 +150,8 @@ bool append_diff_sample(struct append_scrape *s, const struct exposition_sample 
 /* True when the draft holds an entry with these labels. */
 bool append_diff_has(const struct append_scrape *s, const uint8_t *ids, size_t ids_n);
 void append_diff_free(struct append_scrape *s);
-/* Gives back buffers that only a very large target needs. */
+/* Gives back buffers that only a very large target needs; the tables already before its series are stored. */
+void append_diff_release_tables(struct append_scrape *s);
 void append_diff_trim(struct append_scrape *s);
 static inline bool append_diff_seen(const struct append_scrape *s, uint32_t entry)
 {

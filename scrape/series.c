@@ -9,6 +9,7 @@
 
 #define REFS_MAX (UINT32_MAX / 2)
 #define MALLOC_OVERHEAD 16
+#define GIVE_AWAY ((size_t)32 << 10) /* entries */
 
 void series_free(struct series *s)
 {
@@ -21,7 +22,22 @@ static size_t blob_size(size_t n, size_t families_n, size_t refs_n)
     return n * sizeof(uint64_t) + families_n * sizeof(struct series_family) + refs_n;
 }
 
-void series_store(struct series *s, const struct series_draft *d)
+/* The hashes of the draft at the beginning of a new allocation for all three arrays. */
+static uint64_t *store_hashes(struct series_draft *d, size_t size)
+{
+    uint64_t *hashes;
+    if (d->n > GIVE_AWAY) {
+        hashes = xrealloc(d->hashes, size);
+        d->hashes = NULL;
+        d->hashes_cap = 0;
+    } else {
+        hashes = xmalloc(size);
+        memcpy(hashes, d->hashes, d->n * sizeof *hashes);
+    }
+    return hashes;
+}
+
+void series_store(struct series *s, struct series_draft *d)
 {
     series_free(s);
     s->n = (uint32_t)d->n;
@@ -34,13 +50,16 @@ void series_store(struct series *s, const struct series_draft *d)
         s->families_n = s->refs_n = 0;
         return;
     }
-    s->hashes = xmalloc(blob_size(s->n, s->families_n, s->refs_n));
+    s->hashes = store_hashes(d, blob_size(s->n, s->families_n, s->refs_n));
     s->families = (struct series_family *)(s->hashes + s->n);
     s->refs = (uint8_t *)(s->families + s->families_n);
-    memcpy(s->hashes, d->hashes, s->n * sizeof *s->hashes);
     if (s->families_n)
         memcpy(s->families, d->families, s->families_n * sizeof *s->families);
     memcpy(s->refs, d->refs, s->refs_n);
+    if (s->n > GIVE_AWAY)
+        series_draft_free(d);
+    else
+        series_draft_clear(d);
 }
 
 size_t series_bytes(const struct series *s)

@@ -102,8 +102,9 @@ static inline void series_set_flags(uint8_t *p, uint32_t flags)
 }
 
 void series_free(struct series *s);
-/* Replaces s by an exact copy of the draft. */
-void series_store(struct series *s, const struct series_draft *draft);
+/* Replaces s by exactly what the draft holds, which is empty afterwards. A large draft gives its memory away instead of
+   being copied. */
+void series_store(struct series *s, struct series_draft *draft);
 /* Memory of s with the allocator's overhead. */
 size_t series_bytes(const struct series *s);
 

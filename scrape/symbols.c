@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* symbols: interning of strings and of label pairs, as arrays of small numbers:
 
-     store:    | len "job" | len "api" | len "instance" | ...      one growing run of bytes, varint lengths
-     strings:  at[]   id -> place in store        ref[], ref_generation[]   id -> symbol of the present block
-     pairs:    name[], value[]   id -> two string ids        wire[]   id -> both references, ready to copy
-     slots:    open addressing, id + 1 or 0; keys are compared through the arrays
+     store:    | len "job" | len "instance" | ... | name id, len "api" | ...    one growing run of bytes, varints
+     strings:  at[]        id -> place in store      ref[]    id -> symbol of the present block
+     pairs:    pair_at[]   id -> place in store      wire[]   id -> both references, ready to copy
+     slots:    open addressing, id + 1 or 0; keys are compared through the store
 
-   Free ids are chained through at[] and value[]. A collection sweeps pairs, then strings, then moves the live
-   strings to a new store; it is due when as much was added as was alive after the last one. */
+   Most values are many and stand under one name, so a pair holds its value's text itself; where a text does come
+   under several names, the block that is being built sees to it that it is written once. Free ids are chained
+   through at[] and pair_at[]. A collection sweeps pairs, then strings, then moves what lives to a new store; it is
+   due when as much was added as was alive after the last one. */
 #include "symbols.h"
 
 #include <stdio.h>
@@ -33,15 +35,15 @@ struct symbols {
 
     uint32_t *at;
     struct symbol_ref {
-        uint32_t generation, ref;
+        uint32_t generation, ref; /* NONE = a free id */
     } *ref;
     size_t strings_n, strings_cap, ref_cap;
     uint32_t free_string;
     struct slots string_slots;
 
-    uint32_t *name, *value;
-    struct symbols_wire *wire;
-    size_t pairs_n, name_cap, value_cap, wire_cap;
+    uint32_t *pair_at;
+    struct symbols_wire *wire; /* generation NONE = a free id */
+    size_t pairs_n, pair_cap, wire_cap;
     uint32_t free_pair;
     struct slots pair_slots;
 
@@ -64,8 +66,7 @@ void symbols_free(struct symbols *sy)
     free(sy->at);
     free(sy->ref);
     free(sy->string_slots.v);
-    free(sy->name);
-    free(sy->value);
+    free(sy->pair_at);
     free(sy->wire);
     free(sy->pair_slots.v);
     free(sy);
@@ -78,10 +79,17 @@ struct str symbols_text(const struct symbols *sy, uint32_t id)
     return str_make((const char *)r.p, n);
 }
 
-static uint64_t pair_hash(uint32_t name, uint32_t value)
+static uint64_t pair_hash(uint32_t name, struct str value)
 {
-    uint64_t h = ((uint64_t)name << 32 | value) * 0x9e3779b97f4a7c15ull;
-    return h ^ h >> 32;
+    return (hash_bytes(value.p ? value.p : "", value.n) ^ name) * 0x9e3779b97f4a7c15ull >> 16;
+}
+
+static struct str pair_value(const struct symbols *sy, uint32_t pair, uint32_t *name)
+{
+    struct wire_reader r = {sy->store + sy->pair_at[pair], sy->store + sy->store_n, false};
+    *name = (uint32_t)wire_get_varint(&r);
+    size_t n = (size_t)wire_get_varint(&r);
+    return str_make((const char *)r.p, n);
 }
 
 /* ---- tables of ids ---- */
@@ -113,7 +121,7 @@ static bool is_free_string(const struct symbols *sy, size_t id)
 
 static bool is_free_pair(const struct symbols *sy, size_t id)
 {
-    return sy->name[id] == NONE;
+    return sy->wire[id].generation == NONE;
 }
 
 static void rebuild_strings(struct symbols *sy, size_t want)
@@ -130,9 +138,13 @@ static void rebuild_strings(struct symbols *sy, size_t want)
 static void rebuild_pairs(struct symbols *sy, size_t want)
 {
     slots_reset(&sy->pair_slots, want);
-    for (size_t id = 0; id < sy->pairs_n; id++)
-        if (!is_free_pair(sy, id))
-            slots_put(&sy->pair_slots, pair_hash(sy->name[id], sy->value[id]), (uint32_t)id);
+    for (size_t id = 0; id < sy->pairs_n; id++) {
+        uint32_t name;
+        if (is_free_pair(sy, id))
+            continue;
+        struct str value = pair_value(sy, (uint32_t)id, &name);
+        slots_put(&sy->pair_slots, pair_hash(name, value), (uint32_t)id);
+    }
 }
 
 /* ---- strings ---- */
@@ -150,23 +162,28 @@ static uint32_t new_string_id(struct symbols *sy)
     return (uint32_t)sy->strings_n++;
 }
 
-static void store_string(struct symbols *sy, uint32_t id, struct str s)
+/* Appends one record: the numbers, then s with its length. Returns its place. */
+static uint32_t store_record(struct symbols *sy, const uint32_t *name, struct str s)
 {
-    if (sy->store_n + s.n + WIRE_VARINT_MAX > UINT32_MAX) {
+    if (sy->store_n + s.n + 2 * WIRE_VARINT_MAX > UINT32_MAX) {
         fprintf(stderr, "FATAL: more than 4 GiB of label text in one worker\n");
         abort();
     }
     size_t old = sy->store && s.p >= (const char *)sy->store && s.p < (const char *)sy->store + sy->store_n
                      ? (size_t)(s.p - (const char *)sy->store)
                      : SIZE_MAX;
-    sy->store = xgrow(sy->store, &sy->store_cap, sy->store_n + WIRE_VARINT_MAX + s.n, 1);
+    sy->store = xgrow(sy->store, &sy->store_cap, sy->store_n + 2 * WIRE_VARINT_MAX + s.n, 1);
     if (old != SIZE_MAX)
         s.p = (const char *)sy->store + old;
-    uint8_t *p = wire_put_varint(sy->store + sy->store_n, s.n);
+    uint32_t at = (uint32_t)sy->store_n;
+    uint8_t *p = sy->store + at;
+    if (name)
+        p = wire_put_varint(p, *name);
+    p = wire_put_varint(p, s.n);
     if (s.n)
         memcpy(p, s.p, s.n);
-    sy->at[id] = (uint32_t)sy->store_n;
     sy->store_n = (size_t)(p - sy->store) + s.n;
+    return at;
 }
 
 uint32_t symbols_string(struct symbols *sy, struct str s)
@@ -179,7 +196,7 @@ uint32_t symbols_string(struct symbols *sy, struct str s)
         if (str_eq(symbols_text(sy, t->v[i] - 1), s))
             return t->v[i] - 1;
     uint32_t id = new_string_id(sy);
-    store_string(sy, id, s);
+    sy->at[id] = store_record(sy, NULL, s);
     sy->ref[id] = (struct symbol_ref){0, 0};
     slots_put(t, hash, id);
     sy->added++;
@@ -192,41 +209,52 @@ static uint32_t new_pair_id(struct symbols *sy)
 {
     uint32_t id = sy->free_pair;
     if (id != NONE) {
-        sy->free_pair = sy->value[id];
+        sy->free_pair = sy->pair_at[id];
         return id;
     }
     size_t need = sy->pairs_n + 1;
-    sy->name = xgrow(sy->name, &sy->name_cap, need, sizeof *sy->name);
-    sy->value = xgrow(sy->value, &sy->value_cap, need, sizeof *sy->value);
+    sy->pair_at = xgrow(sy->pair_at, &sy->pair_cap, need, sizeof *sy->pair_at);
     sy->wire = xgrow(sy->wire, &sy->wire_cap, need, sizeof *sy->wire);
     return (uint32_t)sy->pairs_n++;
 }
 
-uint32_t symbols_pair(struct symbols *sy, struct str name, struct str value)
+static uint32_t add_pair(struct symbols *sy, uint32_t name, struct str value)
 {
     struct slots *t = &sy->pair_slots;
-    uint32_t n = symbols_string(sy, name), v = symbols_string(sy, value);
-    uint64_t hash = pair_hash(n, v);
+    uint64_t hash = pair_hash(name, value);
     if (t->n + 1 > t->cap / 4 * 3)
         rebuild_pairs(sy, t->n * 2);
     for (size_t i = (size_t)hash & (t->cap - 1); t->v[i]; i = (i + 1) & (t->cap - 1)) {
-        uint32_t id = t->v[i] - 1;
-        if (sy->name[id] == n && sy->value[id] == v)
+        uint32_t id = t->v[i] - 1, its_name;
+        struct str its_value = pair_value(sy, id, &its_name);
+        if (its_name == name && str_eq(its_value, value))
             return id;
     }
     uint32_t id = new_pair_id(sy);
-    sy->name[id] = n;
-    sy->value[id] = v;
+    sy->pair_at[id] = store_record(sy, &name, value);
     sy->wire[id].generation = 0;
     slots_put(t, hash, id);
     sy->added++;
     return id;
 }
 
+uint32_t symbols_pair(struct symbols *sy, struct str name, struct str value)
+{
+    /* A new name may move the store, and value with it. */
+    const char *store = (const char *)sy->store;
+    bool ours = store && value.p >= store && value.p < store + sy->store_n;
+    size_t at = ours ? (size_t)(value.p - store) : 0;
+    uint32_t id = symbols_string(sy, name);
+    if (ours)
+        value.p = (const char *)sy->store + at;
+    return add_pair(sy, id, value);
+}
+
 void symbols_pair_text(const struct symbols *sy, uint32_t pair, struct str *name, struct str *value)
 {
-    *name = symbols_text(sy, sy->name[pair]);
-    *value = symbols_text(sy, sy->value[pair]);
+    uint32_t id;
+    *value = pair_value(sy, pair, &id);
+    *name = symbols_text(sy, id);
 }
 
 /* ---- references of the present block ---- */
@@ -237,7 +265,7 @@ uint32_t symbols_ref(struct symbols *sy, struct block_builder *b, uint32_t id)
     struct symbol_ref *ref = &sy->ref[id];
     if (ref->generation != generation) {
         ref->generation = generation;
-        ref->ref = block_builder_symbol(b, symbols_text(sy, id));
+        ref->ref = block_builder_intern(b, symbols_text(sy, id));
     }
     return ref->ref;
 }
@@ -250,9 +278,17 @@ const struct symbols_wire *symbols_wires(const struct symbols *sy)
 void symbols_renew(struct symbols *sy, struct block_builder *b, uint32_t pair)
 {
     struct symbols_wire *wire = &sy->wire[pair];
-    uint8_t *p = wire_put_varint(wire->bytes, symbols_ref(sy, b, sy->name[pair]));
-    p = wire_put_varint(p, symbols_ref(sy, b, sy->value[pair]));
-    wire->n = (uint8_t)(p - wire->bytes);
+    uint32_t name;
+    uint8_t bytes[2 * WIRE_VARINT_MAX];
+    struct str value = pair_value(sy, pair, &name);
+    uint8_t *p = wire_put_varint(bytes, symbols_ref(sy, b, name));
+    p = wire_put_varint(p, block_builder_intern(b, value));
+    if (p - bytes > SYMBOLS_PAIR_WIRE_MAX) {
+        fprintf(stderr, "FATAL: too many symbols in one block\n");
+        abort();
+    }
+    memcpy(wire->bytes, bytes, sizeof wire->bytes);
+    wire->n = (uint8_t)(p - bytes);
     wire->generation = block_builder_generation(b);
 }
 
@@ -288,40 +324,29 @@ static size_t sweep_pairs(struct symbols *sy)
 {
     size_t live = 0;
     for (size_t id = 0; id < sy->pairs_n; id++) {
+        uint32_t name;
         if (is_free_pair(sy, id))
             continue;
         if (marked(sy->pair_marks, id)) {
-            symbols_mark_string(sy, sy->name[id]);
-            symbols_mark_string(sy, sy->value[id]);
+            (void)pair_value(sy, (uint32_t)id, &name);
+            symbols_mark_string(sy, name);
             live++;
         } else {
-            sy->name[id] = NONE;
-            sy->value[id] = sy->free_pair;
+            sy->wire[id].generation = NONE;
+            sy->pair_at[id] = sy->free_pair;
             sy->free_pair = (uint32_t)id;
         }
     }
     return live;
 }
 
-/* Frees strings without a mark and moves the others to a new store. */
 static size_t sweep_strings(struct symbols *sy)
 {
     size_t live = 0;
-    uint8_t *old = sy->store;
-    size_t old_n = sy->store_n, keep = 0;
-    for (size_t id = 0; id < sy->strings_n; id++)
-        if (!is_free_string(sy, id) && marked(sy->string_marks, id))
-            keep += symbols_text(sy, (uint32_t)id).n + 2;
-    sy->store = NULL;
-    sy->store_n = sy->store_cap = 0;
-    sy->store = xgrow(sy->store, &sy->store_cap, keep + keep / 8, 1);
     for (size_t id = 0; id < sy->strings_n; id++) {
         if (is_free_string(sy, id))
             continue;
         if (marked(sy->string_marks, id)) {
-            struct wire_reader r = {old + sy->at[id], old + old_n, false};
-            struct str s = wire_get_bytes(&r);
-            store_string(sy, (uint32_t)id, s);
             live++;
         } else {
             sy->ref[id].generation = NONE;
@@ -329,14 +354,39 @@ static size_t sweep_strings(struct symbols *sy)
             sy->free_string = (uint32_t)id;
         }
     }
-    free(old);
     return live;
+}
+
+/* Moves what lives to a new store of the right size. */
+static void move_store(struct symbols *sy)
+{
+    struct symbols old = *sy;
+    size_t keep = 0;
+    uint32_t name;
+    for (size_t id = 0; id < sy->strings_n; id++)
+        keep += is_free_string(sy, id) ? 0 : symbols_text(sy, (uint32_t)id).n + 2;
+    for (size_t id = 0; id < sy->pairs_n; id++)
+        keep += is_free_pair(sy, id) ? 0 : pair_value(sy, (uint32_t)id, &name).n + 4;
+    sy->store = NULL;
+    sy->store_n = sy->store_cap = 0;
+    sy->store = xgrow(sy->store, &sy->store_cap, keep + keep / 8, 1);
+    for (size_t id = 0; id < sy->strings_n; id++)
+        if (!is_free_string(sy, id))
+            sy->at[id] = store_record(sy, NULL, symbols_text(&old, (uint32_t)id));
+    for (size_t id = 0; id < sy->pairs_n; id++) {
+        if (is_free_pair(sy, id))
+            continue;
+        struct str value = pair_value(&old, (uint32_t)id, &name);
+        sy->pair_at[id] = store_record(sy, &name, value);
+    }
+    free(old.store);
 }
 
 void symbols_collect_end(struct symbols *sy)
 {
     size_t pairs = sweep_pairs(sy);
     size_t strings = sweep_strings(sy);
+    move_store(sy);
     rebuild_pairs(sy, pairs + pairs / 4);
     rebuild_strings(sy, strings + strings / 4);
     free(sy->string_marks);
@@ -354,7 +404,5 @@ uint64_t symbols_count(const struct symbols *sy)
 uint64_t symbols_bytes(const struct symbols *sy)
 {
     return sizeof *sy + sy->store_cap + sy->strings_cap * sizeof *sy->at + sy->ref_cap * sizeof *sy->ref +
-           sy->name_cap * sizeof *sy->name + sy->value_cap * sizeof *sy->value +
-           sy->wire_cap * sizeof *sy->wire +
-           (sy->string_slots.cap + sy->pair_slots.cap) * sizeof *sy->string_slots.v;
+           sy->pair_cap * sizeof *sy->pair_at + sy->wire_cap * sizeof *sy->wire + (sy->string_slots.cap + sy->pair_slots.cap) * sizeof *sy->string_slots.v;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* symbols: the strings and label pairs of one worker, each stored once and known by a small number. Ids are
-   recycled by a mark-and-sweep collection; between collections they are stable. Not thread-safe. */
+/* symbols: the label pairs of one worker, and single strings (names, help texts), each stored once and known by a
+   small number. Ids are recycled by a mark-and-sweep collection; between collections they are stable. Not
+   thread-safe. */
 #ifndef OBSAGENT_SCRAPE_SYMBOLS_H
 #define OBSAGENT_SCRAPE_SYMBOLS_H
 
@@ -9,13 +10,14 @@
 
 #include <stdint.h>
 
-#define SYMBOLS_PAIR_WIRE_MAX 10 /* encoded references of one pair */
+#define SYMBOLS_PAIR_WIRE_MAX 7 /* encoded references of one pair: together they take at most 49 bits in a block of
+                                   8 MiB and less, whose symbols are fewer than 2^21 */
 
 /* The encoded references of a pair in block `generation`: what a sample copies. */
 struct symbols_wire {
     uint32_t generation; /* 0 = never made */
+    uint8_t bytes[SYMBOLS_PAIR_WIRE_MAX];
     uint8_t n;
-    uint8_t bytes[SYMBOLS_PAIR_WIRE_MAX + 1];
 };
 
 struct symbols;
@@ -29,7 +31,7 @@ uint32_t symbols_string(struct symbols *sy, struct str s);
 struct str symbols_text(const struct symbols *sy, uint32_t id);
 /* The id of a label pair; added when new. */
 uint32_t symbols_pair(struct symbols *sy, struct str name, struct str value);
-/* Views as of symbols_text. */
+/* Views as of symbols_text. Either text of symbols_pair may be a view into the symbols themselves. */
 void symbols_pair_text(const struct symbols *sy, uint32_t pair, struct str *name, struct str *value);
 
 /* The reference of a string in the present block of b; adds it to the block when it is not there. */

@@ -15,12 +15,15 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/wire.h"
 
 #define BYTES_DEFAULT ((size_t)1 << 20)
 #define SAMPLES_DEFAULT 10000
 /* Tag and one-byte length of the series, tag and one-byte length of the references. */
 #define HEAD_ROOM 4
+#define INTERNED_MIN 256
+#define INTERNED_KEEP 16384 /* slots */
 #define TAIL_MAX 64 /* sample and metadata of one series, and what longer lengths take */
 
 #define TAG_SYMBOL WIRE_TAG(4, WIRE_BYTES)
@@ -51,6 +54,10 @@ struct block_builder {
     size_t max_bytes;
     uint32_t max_samples;
     struct bytes symbols, series, tail; /* tail: what follows the references of a series with extras */
+    struct interned { /* open addressing by hash; 0 = empty */
+        uint32_t tag, at, ref;
+    } *interned; /* at: place of the length in symbols */
+    size_t interned_cap, interned_n;
     uint32_t symbols_n, samples, booked;
     int64_t min_ts_ms, max_ts_ms;
     struct job_count *jobs;
@@ -91,6 +98,14 @@ static void start(struct block_builder *b)
     b->generation++;
     b->symbols.n = b->series.n = 0;
     b->symbols_n = b->samples = b->booked = 0;
+    b->interned_n = 0;
+    if (b->interned_cap > INTERNED_KEEP) {
+        free(b->interned);
+        b->interned = NULL;
+        b->interned_cap = 0;
+    } else if (b->interned) {
+        memset(b->interned, 0, b->interned_cap * sizeof *b->interned);
+    }
     b->min_ts_ms = INT64_MAX;
     b->max_ts_ms = INT64_MIN;
     for (size_t i = 0; i < b->jobs_n; i++)
@@ -120,6 +135,7 @@ void block_builder_free(struct block_builder *b)
     free(b->symbols.p);
     free(b->series.p);
     free(b->tail.p);
+    free(b->interned);
     free(b);
 }
 
@@ -137,6 +153,43 @@ uint32_t block_builder_symbol(struct block_builder *b, struct str s)
         memcpy(p, s.p, s.n);
     b->symbols.n = (size_t)(p + s.n - b->symbols.p);
     return b->symbols_n++;
+}
+
+static struct str symbol_at(const struct block_builder *b, uint32_t at)
+{
+    struct wire_reader r = {b->symbols.p + at, b->symbols.p + b->symbols.n, false};
+    return wire_get_bytes(&r);
+}
+
+static void intern_grow(struct block_builder *b)
+{
+    struct interned *old = b->interned;
+    size_t cap = b->interned_cap;
+    b->interned_cap = cap ? cap * 2 : INTERNED_MIN;
+    b->interned = xcalloc(b->interned_cap, sizeof *b->interned);
+    for (size_t k = 0; k < cap; k++) {
+        size_t i = old[k].tag & (b->interned_cap - 1);
+        while (old[k].tag && b->interned[i].tag)
+            i = (i + 1) & (b->interned_cap - 1);
+        if (old[k].tag)
+            b->interned[i] = old[k];
+    }
+    free(old);
+}
+
+uint32_t block_builder_intern(struct block_builder *b, struct str s)
+{
+    uint32_t tag = (uint32_t)hash_bytes(s.p ? s.p : "", s.n) | 1;
+    if (b->interned_n * 2 >= b->interned_cap)
+        intern_grow(b);
+    size_t i = tag & (b->interned_cap - 1);
+    for (; b->interned[i].tag; i = (i + 1) & (b->interned_cap - 1))
+        if (b->interned[i].tag == tag && str_eq(symbol_at(b, b->interned[i].at), s))
+            return b->interned[i].ref;
+    uint32_t at = (uint32_t)b->symbols.n + 1, ref = block_builder_symbol(b, s);
+    b->interned[i] = (struct interned){tag, at, ref};
+    b->interned_n++;
+    return ref;
 }
 
 uint8_t *block_builder_room(struct block_builder *b, size_t max)
