@@ -35,12 +35,12 @@ static void table_reset(struct append_table *t, size_t want)
     t->n = 0;
 }
 
-static void table_put(struct append_table *t, uint64_t hash, uint32_t entry)
+static void table_put(struct append_table *t, uint64_t hash, uint32_t what)
 {
     size_t i = (size_t)hash & (t->cap - 1);
     while (t->v[i])
         i = (i + 1) & (t->cap - 1);
-    t->v[i] = entry + 1;
+    t->v[i] = what + 1;
     t->n++;
 }
 
@@ -84,42 +84,40 @@ static void index_old(struct append_scrape *s)
 
 /* ---- new entries by final labels ---- */
 
-/* The ids of a drafted entry. */
-static struct str draft_ids(const struct append_scrape *s, uint32_t entry)
+/* True when the draft's entry at `place` has exactly these ids. */
+static bool same_ids(const struct series_draft *d, uint32_t place, struct str ids, uint32_t count)
 {
-    const struct series_draft *d = &s->draft;
     struct series_entry e;
-    size_t end = entry + 1 < d->n ? d->at[entry + 1] : d->refs_n;
-    series_head(d->refs + d->at[entry], &e);
-    return str_make((const char *)e.ids, end - (size_t)(e.ids - d->refs));
+    series_head(d->refs + place, &e);
+    return e.count == count && (size_t)(e.ids - d->refs) + ids.n <= d->refs_n &&
+           memcmp(e.ids, ids.p, ids.n) == 0;
 }
 
-static bool finals_find(const struct append_scrape *s, struct str ids, uint64_t hash)
+static bool finals_find(const struct append_scrape *s, struct str ids, uint32_t count, uint64_t hash)
 {
     for (size_t i = (size_t)hash & (s->finals.cap - 1); s->finals.v[i]; i = (i + 1) & (s->finals.cap - 1))
-        if (str_eq(draft_ids(s, s->finals.v[i] - 1), ids))
+        if (same_ids(&s->draft, s->finals.v[i] - 1, ids, count))
             return true;
     return false;
 }
 
-static bool in_finals(const struct series_draft *d, uint32_t entry)
-{
-    return !(d->refs[d->at[entry]] & (SERIES_DROPPED | SERIES_DUPLICATE));
-}
-
 static void finals_rebuild(struct append_scrape *s, size_t want)
 {
+    const uint8_t *p = s->draft.refs, *end = p + s->draft.refs_n;
     table_reset(&s->finals, want);
-    for (uint32_t i = 0; i < s->draft.n; i++) {
-        struct str ids = draft_ids(s, i);
-        if (in_finals(&s->draft, i))
-            table_put(&s->finals, hash_bytes(ids.p, ids.n), i);
+    while (p < end) {
+        struct series_entry e;
+        uint32_t place = (uint32_t)(p - s->draft.refs);
+        series_head(p, &e);
+        p = series_skip(&e);
+        if (!(e.flags & (SERIES_DROPPED | SERIES_DUPLICATE)))
+            table_put(&s->finals, hash_bytes(e.ids, (size_t)(p - e.ids)), place);
     }
 }
 
-bool append_diff_has(const struct append_scrape *s, const uint8_t *ids, size_t ids_n)
+bool append_diff_has(const struct append_scrape *s, const struct series_entry *e, size_t ids_n)
 {
-    return finals_find(s, str_make((const char *)ids, ids_n), hash_bytes(ids, ids_n));
+    return finals_find(s, str_make((const char *)e->ids, ids_n), e->count, hash_bytes(e->ids, ids_n));
 }
 
 /* ---- families ---- */
@@ -232,7 +230,7 @@ static bool keep(struct append_scrape *s, const struct exposition_sample *sample
                  struct str ids, uint32_t count, bool unknown)
 {
     uint64_t sample_limit = s->t->settings.sample_limit, ids_hash = hash_bytes(ids.p, ids.n);
-    bool again = finals_find(s, ids, ids_hash);
+    bool again = finals_find(s, ids, count, ids_hash);
     s->appended += !again || sample->has_ts;
     if (sample_limit && s->appended > sample_limit) {
         s->over_limit = true;
@@ -243,7 +241,7 @@ static bool keep(struct append_scrape *s, const struct exposition_sample *sample
     if (!again) {
         if (s->finals.n + 1 >= s->finals.cap / 4 * 3)
             finals_rebuild(s, s->finals.n + 1);
-        table_put(&s->finals, ids_hash, s->n);
+        table_put(&s->finals, ids_hash, (uint32_t)s->draft.refs_n);
     }
     return push(s, sample, hash, ids, count, again ? SERIES_DUPLICATE : 0);
 }

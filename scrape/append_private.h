@@ -27,6 +27,7 @@
 struct append_worker {
     struct append_worker_options o;
     struct block_builder *builder;
+    uint32_t generation, stamp; /* of its present block: as block_builder_generation and symbols_stamp said */
     struct symbols *symbols;
     struct append_target *targets;              /* all of them, for the collection of symbols */
     struct append_scrape *running, *idle;       /* scrapes in progress; spare ones with their buffers */
@@ -102,7 +103,7 @@ struct append_extras {
     size_t exemplars_cap, refs_cap;
 };
 
-/* An open-addressing table of entry numbers + 1. */
+/* An open-addressing table of numbers + 1. */
 struct append_table {
     uint32_t *v;
     size_t cap, n, room; /* cap is a power of two within room */
@@ -132,7 +133,7 @@ struct append_scrape {
 
     /* diff mode */
     struct series_draft draft;
-    struct append_table old, finals; /* by hash of the raw text; by the final labels (entries of the draft) */
+    struct append_table old, finals; /* old entries by hash of the raw text; places in the draft by final labels */
     uint32_t *old_at;                /* old entry -> place in refs; one more for the end */
     uint64_t *seen;                  /* old entries that came again */
     size_t old_at_cap, seen_cap;
@@ -147,8 +148,8 @@ struct append_scrape {
 void append_diff_enter(struct append_scrape *s);
 /* Takes one sample. False when the scrape has failed (s->err). */
 bool append_diff_sample(struct append_scrape *s, const struct exposition_sample *sample, uint64_t hash);
-/* True when the draft holds an entry with these labels. */
-bool append_diff_has(const struct append_scrape *s, const uint8_t *ids, size_t ids_n);
+/* True when the draft holds an entry with the labels of e, whose ids take ids_n bytes. */
+bool append_diff_has(const struct append_scrape *s, const struct series_entry *e, size_t ids_n);
 void append_diff_free(struct append_scrape *s);
 /* Gives back buffers that only a very large target needs; the tables already before its series are stored. */
 void append_diff_release_tables(struct append_scrape *s);

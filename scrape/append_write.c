@@ -33,22 +33,30 @@ struct walk {
 
 /* ---- one sample ---- */
 
+static inline uint32_t present_stamp(struct append_worker *w)
+{
+    uint32_t generation = block_builder_generation(w->builder);
+    if (__builtin_expect(generation != w->generation, 0)) {
+        w->generation = generation;
+        w->stamp = symbols_stamp(w->symbols, w->builder);
+    }
+    return w->stamp;
+}
+
 static inline const uint8_t *put_entry(struct append_worker *w, const struct series_entry *e, double value,
                                        int64_t ts_ms, const struct block_meta *meta,
                                        const struct block_extra *extra)
 {
     struct block_builder *b = w->builder;
-    const struct symbols_wire *wires = symbols_wires(w->symbols);
-    uint32_t generation = block_builder_generation(b), id;
-    uint8_t *out = block_builder_room(b, (size_t)e->count * SYMBOLS_PAIR_WIRE_MAX + sizeof wires->bytes);
+    const symbols_wire *wires = symbols_wires(w->symbols);
+    uint32_t stamp = present_stamp(w), id;
+    uint8_t *out = block_builder_room(b, (size_t)e->count * 6 + SYMBOLS_PAIR_WIRE_MAX);
     const uint8_t *p = e->ids;
     for (uint32_t left = e->count; left; left--) {
         p = series_id(p, &id);
-        const struct symbols_wire *wire = &wires[id];
-        if (__builtin_expect(wire->generation != generation, 0))
+        if (__builtin_expect(!symbols_wire_is_of(wires[id], stamp), 0))
             symbols_renew(w->symbols, b, id);
-        memcpy(out, wire->bytes, sizeof wire->bytes);
-        out += wire->n;
+        out = symbols_put_wire(out, wires[id]);
     }
     if (__builtin_expect(extra != NULL, 0)) {
         block_builder_put_extra(b, out, value, ts_ms, meta, extra);

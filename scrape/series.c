@@ -14,57 +14,59 @@
 void series_free(struct series *s)
 {
     free(s->hashes);
+    free(s->refs);
     memset(s, 0, sizeof *s);
 }
 
-static size_t blob_size(size_t n, size_t families_n, size_t refs_n)
+static size_t hashes_size(size_t n, size_t families_n)
 {
-    return n * sizeof(uint64_t) + families_n * sizeof(struct series_family) + refs_n;
+    return n * sizeof(uint64_t) + families_n * sizeof(struct series_family);
 }
 
-/* The hashes of the draft at the beginning of a new allocation for all three arrays. */
-static uint64_t *store_hashes(struct series_draft *d, size_t size)
+static void take_over(struct series *s, struct series_draft *d)
 {
-    uint64_t *hashes;
-    if (d->n > GIVE_AWAY) {
-        hashes = xrealloc(d->hashes, size);
-        d->hashes = NULL;
-        d->hashes_cap = 0;
-    } else {
-        hashes = xmalloc(size);
-        memcpy(hashes, d->hashes, d->n * sizeof *hashes);
-    }
-    return hashes;
+    s->hashes = xrealloc(d->hashes, hashes_size(s->n, s->families_n));
+    s->refs = xrealloc(d->refs, s->refs_n);
+    d->hashes = NULL;
+    d->refs = NULL;
+    d->hashes_cap = d->refs_cap = 0;
+}
+
+static void copy(struct series *s, const struct series_draft *d)
+{
+    s->hashes = xmalloc(hashes_size(s->n, s->families_n));
+    memcpy(s->hashes, d->hashes, s->n * sizeof *s->hashes);
+    s->refs = xmalloc(s->refs_n);
+    memcpy(s->refs, d->refs, s->refs_n);
 }
 
 void series_store(struct series *s, struct series_draft *d)
 {
     series_free(s);
-    s->n = (uint32_t)d->n;
-    s->families_n = (uint32_t)d->families_n;
-    s->refs_n = (uint32_t)d->refs_n;
     s->dropped = d->dropped;
     s->duplicates = d->duplicates;
     s->limited = d->limited;
-    if (s->n == 0) {
-        s->families_n = s->refs_n = 0;
+    if (d->n == 0)
         return;
-    }
-    s->hashes = store_hashes(d, blob_size(s->n, s->families_n, s->refs_n));
+    s->n = (uint32_t)d->n;
+    s->families_n = (uint32_t)d->families_n;
+    s->refs_n = (uint32_t)d->refs_n;
+    if (d->n > GIVE_AWAY)
+        take_over(s, d);
+    else
+        copy(s, d);
     s->families = (struct series_family *)(s->hashes + s->n);
-    s->refs = (uint8_t *)(s->families + s->families_n);
     if (s->families_n)
         memcpy(s->families, d->families, s->families_n * sizeof *s->families);
-    memcpy(s->refs, d->refs, s->refs_n);
-    if (s->n > GIVE_AWAY)
-        series_draft_free(d);
-    else
+    if (d->hashes)
         series_draft_clear(d);
+    else
+        series_draft_free(d);
 }
 
 size_t series_bytes(const struct series *s)
 {
-    return s->n ? blob_size(s->n, s->families_n, s->refs_n) + MALLOC_OVERHEAD : 0;
+    return s->n ? hashes_size(s->n, s->families_n) + s->refs_n + 2 * MALLOC_OVERHEAD : 0;
 }
 
 /* ---- drafts ---- */
@@ -74,7 +76,6 @@ void series_draft_free(struct series_draft *d)
     free(d->hashes);
     free(d->families);
     free(d->refs);
-    free(d->at);
     memset(d, 0, sizeof *d);
 }
 
@@ -90,10 +91,8 @@ bool series_draft_add(struct series_draft *d, uint64_t hash, const uint8_t *ids,
     if (ids_n > REFS_MAX || d->refs_n + ids_n > REFS_MAX || d->n >= SERIES_NONE / 2)
         return false;
     d->hashes = xgrow(d->hashes, &d->hashes_cap, d->n + 1, sizeof *d->hashes);
-    d->at = xgrow(d->at, &d->at_cap, d->n + 1, sizeof *d->at);
     d->refs = xgrow(d->refs, &d->refs_cap, d->refs_n + WIRE_VARINT_MAX + ids_n, 1);
-    d->hashes[d->n] = hash;
-    d->at[d->n++] = (uint32_t)d->refs_n;
+    d->hashes[d->n++] = hash;
     uint8_t *p = wire_put_varint(d->refs + d->refs_n, (uint64_t)count << SERIES_SHIFT | flags);
     if (ids_n)
         memcpy(p, ids, ids_n);

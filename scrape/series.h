@@ -5,8 +5,7 @@
      refs:      [ head | pair id | pair id ... ] [ head | ... ]    varints; head = count << 4 | flags
      families:  [ first entry, type, help ] ...                    a few entries share one
 
-   All three lie in one allocation. Entries are walked in order, so refs need no offsets. An entry is about
-   8 + 1 + 2 * labels bytes. */
+   Entries are walked in order, so refs need no offsets. An entry is about 8 + 1 + 2 * labels bytes. */
 #ifndef OBSAGENT_SCRAPE_SERIES_H
 #define OBSAGENT_SCRAPE_SERIES_H
 
@@ -35,8 +34,8 @@ struct series_family {
 };
 
 struct series {
-    uint64_t *hashes; /* the allocation */
-    struct series_family *families;
+    uint64_t *hashes;
+    struct series_family *families; /* behind the hashes, in their allocation */
     uint8_t *refs;
     uint32_t n, families_n, refs_n;
     uint32_t dropped, duplicates, limited;
@@ -47,9 +46,8 @@ struct series_draft {
     uint64_t *hashes;
     struct series_family *families;
     uint8_t *refs;
-    uint32_t *at; /* entry -> place of its head in refs */
     size_t n, families_n, refs_n;
-    size_t hashes_cap, families_cap, refs_cap, at_cap;
+    size_t hashes_cap, families_cap, refs_cap;
     uint32_t dropped, duplicates, limited; /* dropped: by a rule */
 };
 

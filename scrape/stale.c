@@ -59,7 +59,7 @@ uint64_t append_stale_vanished(struct append_scrape *s)
             continue;
         series_head(old->refs + s->old_at[i], &e);
         size_t ids_n = (size_t)(old->refs + s->old_at[i + 1] - e.ids);
-        if (!is_live(t, &e) || append_diff_has(s, e.ids, ids_n))
+        if (!is_live(t, &e) || append_diff_has(s, &e, ids_n))
             continue;
         (void)append_stale_entry(t, &e, s->ts_ms);
         written++;

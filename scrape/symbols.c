@@ -22,6 +22,8 @@
 #define NONE UINT32_MAX
 #define SLOTS_MIN 64
 #define DUE_MIN 2048
+#define STAMPS 8190 /* 1 ... 8190; 0 = never made */
+#define FREE_WIRE UINT64_MAX
 
 struct slots {
     uint32_t *v;
@@ -42,7 +44,8 @@ struct symbols {
     struct slots string_slots;
 
     uint32_t *pair_at;
-    struct symbols_wire *wire; /* generation NONE = a free id */
+    symbols_wire *wire; /* FREE_WIRE = a free id */
+    uint32_t epoch;     /* of the stamps in wire */
     size_t pairs_n, pair_cap, wire_cap;
     uint32_t free_pair;
     struct slots pair_slots;
@@ -121,7 +124,7 @@ static bool is_free_string(const struct symbols *sy, size_t id)
 
 static bool is_free_pair(const struct symbols *sy, size_t id)
 {
-    return sy->wire[id].generation == NONE;
+    return sy->wire[id] == FREE_WIRE;
 }
 
 static void rebuild_strings(struct symbols *sy, size_t want)
@@ -232,7 +235,7 @@ static uint32_t add_pair(struct symbols *sy, uint32_t name, struct str value)
     }
     uint32_t id = new_pair_id(sy);
     sy->pair_at[id] = store_record(sy, &name, value);
-    sy->wire[id].generation = 0;
+    sy->wire[id] = 0;
     slots_put(t, hash, id);
     sy->added++;
     return id;
@@ -270,26 +273,36 @@ uint32_t symbols_ref(struct symbols *sy, struct block_builder *b, uint32_t id)
     return ref->ref;
 }
 
-const struct symbols_wire *symbols_wires(const struct symbols *sy)
+uint32_t symbols_stamp(struct symbols *sy, const struct block_builder *b)
+{
+    uint32_t generation = block_builder_generation(b), epoch = generation / STAMPS;
+    if (epoch != sy->epoch) { /* stamps begin anew: what is left of old ones must not pass for new */
+        for (size_t id = 0; id < sy->pairs_n; id++)
+            sy->wire[id] = is_free_pair(sy, id) ? FREE_WIRE : 0;
+        sy->epoch = epoch;
+    }
+    return generation % STAMPS + 1;
+}
+
+const symbols_wire *symbols_wires(const struct symbols *sy)
 {
     return sy->wire;
 }
 
 void symbols_renew(struct symbols *sy, struct block_builder *b, uint32_t pair)
 {
-    struct symbols_wire *wire = &sy->wire[pair];
     uint32_t name;
-    uint8_t bytes[2 * WIRE_VARINT_MAX];
+    uint8_t bytes[2 * WIRE_VARINT_MAX] = {0};
     struct str value = pair_value(sy, pair, &name);
     uint8_t *p = wire_put_varint(bytes, symbols_ref(sy, b, name));
     p = wire_put_varint(p, block_builder_intern(b, value));
-    if (p - bytes > SYMBOLS_PAIR_WIRE_MAX) {
+    uint64_t word, n = (uint64_t)(p - bytes);
+    if (n > 6) {
         fprintf(stderr, "FATAL: too many symbols in one block\n");
         abort();
     }
-    memcpy(wire->bytes, bytes, sizeof wire->bytes);
-    wire->n = (uint8_t)(p - bytes);
-    wire->generation = block_builder_generation(b);
+    memcpy(&word, bytes, 8);
+    sy->wire[pair] = le64toh(word) << 16 | n << 13 | symbols_stamp(sy, b);
 }
 
 /* ---- collection ---- */
@@ -332,7 +345,7 @@ static size_t sweep_pairs(struct symbols *sy)
             symbols_mark_string(sy, name);
             live++;
         } else {
-            sy->wire[id].generation = NONE;
+            sy->wire[id] = FREE_WIRE;
             sy->pair_at[id] = sy->free_pair;
             sy->free_pair = (uint32_t)id;
         }
@@ -404,5 +417,6 @@ uint64_t symbols_count(const struct symbols *sy)
 uint64_t symbols_bytes(const struct symbols *sy)
 {
     return sizeof *sy + sy->store_cap + sy->strings_cap * sizeof *sy->at + sy->ref_cap * sizeof *sy->ref +
-           sy->pair_cap * sizeof *sy->pair_at + sy->wire_cap * sizeof *sy->wire + (sy->string_slots.cap + sy->pair_slots.cap) * sizeof *sy->string_slots.v;
+           sy->pair_cap * sizeof *sy->pair_at + sy->wire_cap * sizeof *sy->wire +
+           (sy->string_slots.cap + sy->pair_slots.cap) * sizeof *sy->string_slots.v;
 }

@@ -8,17 +8,27 @@
 #include "base/str.h"
 #include "block.h"
 
+#include <endian.h>
 #include <stdint.h>
 
-#define SYMBOLS_PAIR_WIRE_MAX 7 /* encoded references of one pair: together they take at most 49 bits in a block of
-                                   8 MiB and less, whose symbols are fewer than 2^21 */
+/* The encoded references of a pair in a block: what a sample copies. In one word, because there are as many as pairs:
+   13 bits say of which block, 3 how many bytes, then the bytes. They are at most 6, as a block of 1 MiB has fewer
+   than 2^21 symbols. */
+typedef uint64_t symbols_wire;
+#define SYMBOLS_PAIR_WIRE_MAX 8 /* room that symbols_put_wire needs */
 
-/* The encoded references of a pair in block `generation`: what a sample copies. */
-struct symbols_wire {
-    uint32_t generation; /* 0 = never made */
-    uint8_t bytes[SYMBOLS_PAIR_WIRE_MAX];
-    uint8_t n;
-};
+static inline bool symbols_wire_is_of(symbols_wire wire, uint32_t stamp)
+{
+    return (wire & 0x1fff) == stamp;
+}
+
+/* Writes the references at p and returns the place behind them; touches SYMBOLS_PAIR_WIRE_MAX bytes. */
+static inline uint8_t *symbols_put_wire(uint8_t *p, symbols_wire wire)
+{
+    uint64_t bytes = htole64(wire >> 16);
+    memcpy(p, &bytes, 8);
+    return p + (wire >> 13 & 7);
+}
 
 struct symbols;
 
@@ -36,9 +46,11 @@ void symbols_pair_text(const struct symbols *sy, uint32_t pair, struct str *name
 
 /* The reference of a string in the present block of b; adds it to the block when it is not there. */
 uint32_t symbols_ref(struct symbols *sy, struct block_builder *b, uint32_t id);
-/* All pairs' encoded references, by pair id; those of an older generation must be renewed. Valid until a pair
+/* The stamp of the present block of b in wires: to be asked for whenever the block's generation has changed. */
+uint32_t symbols_stamp(struct symbols *sy, const struct block_builder *b);
+/* All pairs' encoded references, by pair id; those with another stamp must be renewed. Valid until a pair
    is added. */
-const struct symbols_wire *symbols_wires(const struct symbols *sy);
+const symbols_wire *symbols_wires(const struct symbols *sy);
 /* Makes the encoded references of a pair for the present block of b. */
 void symbols_renew(struct symbols *sy, struct block_builder *b, uint32_t pair);
 
