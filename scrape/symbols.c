@@ -370,16 +370,26 @@ static size_t sweep_strings(struct symbols *sy)
     return live;
 }
 
-/* Moves what lives to a new store of the right size. */
+/* About the bytes of the store that live. */
+static size_t living_bytes(const struct symbols *sy)
+{
+    size_t n = 0;
+    uint32_t name;
+    for (size_t id = 0; id < sy->strings_n; id++)
+        n += is_free_string(sy, id) ? 0 : symbols_text(sy, (uint32_t)id).n + 1;
+    for (size_t id = 0; id < sy->pairs_n; id++)
+        n += is_free_pair(sy, id) ? 0 : pair_value(sy, (uint32_t)id, &name).n + 2;
+    return n;
+}
+
+/* Moves what lives to a new store of the right size, unless nearly all of it lives. */
 static void move_store(struct symbols *sy)
 {
     struct symbols old = *sy;
-    size_t keep = 0;
+    size_t keep = living_bytes(sy);
     uint32_t name;
-    for (size_t id = 0; id < sy->strings_n; id++)
-        keep += is_free_string(sy, id) ? 0 : symbols_text(sy, (uint32_t)id).n + 2;
-    for (size_t id = 0; id < sy->pairs_n; id++)
-        keep += is_free_pair(sy, id) ? 0 : pair_value(sy, (uint32_t)id, &name).n + 4;
+    if (keep + keep / 8 >= sy->store_n)
+        return;
     sy->store = NULL;
     sy->store_n = sy->store_cap = 0;
     sy->store = xgrow(sy->store, &sy->store_cap, keep + keep / 8, 1);
