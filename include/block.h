@@ -41,6 +41,7 @@ struct block {
     size_t jobs_n;
     uint8_t *data; /* the RW2 Request */
     size_t size;
+    size_t raw_size; /* 0; inside the queue also: data is compressed, and so long when it is not */
 };
 
 struct block *block_ref(struct block *b);

@@ -2,6 +2,7 @@
 /* queue: one log of blocks with a cursor per endpoint: opening, pushing, closing, and what it says of itself.
    The parts: entries and cold (what is owed), reader (who takes), writer with spill, disk and caps (what is
    slow), recover (after a restart), segments (files), segment and cursor (bytes). */
+#include "pack.h"
 #include "queue_private.h"
 
 #include "base/alloc.h"
@@ -209,9 +210,20 @@ static size_t append(struct queue *q, struct block *b, struct queue_reader **rea
     return n;
 }
 
+/* So much waits already that what comes now should wait packed. */
+static bool is_crowded(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool crowded = q->ram_bytes > q->options.ram_max_bytes / 8;
+    pthread_mutex_unlock(&q->lock);
+    return crowded;
+}
+
 void queue_push(struct queue *q, struct block *b)
 {
     struct queue_reader *readers[READERS_MAX];
+    if (is_crowded(q) && __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) == 1)
+        pack_block(b);
     pthread_mutex_lock(&q->lock);
     size_t n = append(q, b, readers);
     for (size_t i = 0; i < n; i++)

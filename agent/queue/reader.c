@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reader: an endpoint's way through the log: taking blocks lane by lane, and giving them back. */
+#include "pack.h"
 #include "queue_private.h"
 
 #include "base/alloc.h"
@@ -253,12 +254,33 @@ static struct block *fetch(struct queue_reader *r, const struct entry *e, bool *
     return NULL;
 }
 
+/* A block in RAM, unpacked; releases the lock for that. NULL when it is lost. */
+static struct block *from_ram(struct queue_reader *r, const struct entry *e)
+{
+    struct queue *q = r->q;
+    struct block *b = block_ref(e->block);
+    struct err err = {0};
+    uint64_t seq = e->seq;
+    if (!b->raw_size)
+        return b;
+    pthread_mutex_unlock(&q->lock);
+    struct block *opened = pack_open(b, &err);
+    block_unref(b);
+    pthread_mutex_lock(&q->lock);
+    if (!opened) {
+        log_error("queue", "block %llu is lost: %s", (unsigned long long)seq, err.msg);
+        q->corrupt++;
+        entry_lose(q, seq, ALL_READERS, LEDGER_CORRUPT);
+    }
+    return opened;
+}
+
 /* Under the lock. NULL when another one may be tried, unless *wait. */
 static struct block *take_entry(struct queue_reader *r, struct entry *e, bool *wait)
 {
     uint64_t seq = e->seq;
     uint32_t lane = e->lane;
-    struct block *b = e->block ? block_ref(e->block) : fetch(r, e, wait);
+    struct block *b = e->block ? from_ram(r, e) : fetch(r, e, wait);
     e = entry_find(r->q, seq);
     if (b && (!e || !entry_is_pending(e, r))) { /* dropped meanwhile, and booked */
         block_unref(b);

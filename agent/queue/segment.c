@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "bytes.h"
+#include "pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +17,6 @@
 #define SEGMENT_MAGIC "OBSQSEG\n"
 #define RECORD_MAGIC "OBSR"
 #define FLAG_ZSTD 1u
-#define ZSTD_LEVEL 1
 #define RESYNC_CHUNK 65536
 
 /* The whole range or nothing; errno is EBADMSG when the file ends before it. */
@@ -102,7 +102,7 @@ static bool compress(const struct block *b, struct buf *scratch)
     buf_clear(scratch);
     size_t bound = ZSTD_compressBound(b->size);
     char *room = buf_reserve(scratch, bound);
-    size_t n = room ? ZSTD_compress(room, bound, b->data, b->size, ZSTD_LEVEL) : b->size;
+    size_t n = room ? ZSTD_compress(room, bound, b->data, b->size, PACK_ZSTD_LEVEL) : b->size;
     if (ZSTD_isError(n) || n >= b->size)
         return false;
     scratch->n = n;
@@ -112,8 +112,13 @@ static bool compress(const struct block *b, struct buf *scratch)
 void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, struct buf *out)
 {
     size_t start = out->n;
-    bool zstd = compress(b, scratch);
-    struct str payload = zstd ? buf_str(scratch) : str_make((const char *)b->data, b->size);
+    struct str payload = str_make((const char *)b->data, b->size);
+    bool zstd = b->raw_size > 0;
+    size_t raw_size = zstd ? b->raw_size : b->size;
+    if (!zstd && compress(b, scratch)) {
+        zstd = true;
+        payload = buf_str(scratch);
+    }
     uint8_t empty[RECORD_HEADER_BYTES] = {0};
     buf_add(out, empty, sizeof empty);
     add_jobs(b, out);
@@ -128,7 +133,7 @@ void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, st
     bytes_put32(h + 32, b->samples);
     bytes_put32(h + 36, (uint32_t)jobs_bytes);
     bytes_put32(h + 40, (uint32_t)payload.n);
-    bytes_put32(h + 44, (uint32_t)b->size);
+    bytes_put32(h + 44, (uint32_t)raw_size);
     bytes_put32(h + 48, hash_crc32c(0, payload.p, payload.n));
     bytes_put32(h + 52, hash_crc32c(0, h + RECORD_HEADER_BYTES, jobs_bytes));
     bytes_put64(h + 56, (uint64_t)b->min_ts_ms);

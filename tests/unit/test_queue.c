@@ -258,6 +258,54 @@ static void test_a_name_with_blocks_left_keeps_its_place(void **state)
     bed_free(&t);
 }
 
+/* 100 kB that compress well, with the number in front. */
+static struct block *make_soft_block(uint32_t number)
+{
+    struct block *b = make_block(0, number, 10, 100000);
+    memset(b->data + sizeof number, (int)number, b->size - sizeof number);
+    return b;
+}
+
+static void deliver_soft(struct bed *t, struct queue_reader *r, uint32_t number)
+{
+    struct block *b = queue_take(r), *want = make_soft_block(number);
+    assert_non_null(b);
+    assert_int_equal(b->size, want->size);
+    assert_int_equal(b->raw_size, 0);
+    assert_memory_equal(b->data, want->data, want->size);
+    assert_true(b->jobs_n == 1 && str_eq_c(b->jobs[0].name, "app") && b->jobs[0].samples == 10);
+    assert_int_equal(b->min_ts_ms, number);
+    ledger_delivered(t->ledger, STR("a"), STR("app"), b->samples);
+    queue_ack(r, b);
+    block_unref(want);
+}
+
+static void test_a_burst_waits_packed_and_comes_out_as_it_was(void **state)
+{
+    struct bed t;
+    struct queue_stats stats;
+    (void)state;
+    bed_new(&t);
+    t.options.ram_max_bytes = 4000000;
+    t.options.spill_after_ms = 60000;
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "a");
+    for (uint32_t i = 0; i < 100; i++) /* 10 MB raw: packed they are less than half of the cap, so nothing is spilled */
+        queue_push(t.q, make_soft_block(i));
+    queue_stats(t.q, &stats);
+    assert_int_equal(stats.ram_blocks, 100);
+    assert_in_range(stats.ram_bytes, 500000, 800000); /* the first ones as they are, until an eighth was full */
+    for (uint32_t i = 0; i < 40; i++)
+        deliver_soft(&t, r, i);
+    queue_reader_failing(r, true); /* the rest goes to the disk as it is */
+    wait_until(nothing_in_ram, &t);
+    for (uint32_t i = 40; i < 100; i++)
+        deliver_soft(&t, r, i);
+    assert_balance(&t, r, "a");
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_a_late_endpoint_books_what_it_missed),
         cmocka_unit_test(test_forgotten_names_make_room),
         cmocka_unit_test(test_a_name_with_blocks_left_keeps_its_place),
+        cmocka_unit_test(test_a_burst_waits_packed_and_comes_out_as_it_was),
     };
     log_set_level("error");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pack: blocks compressed while they wait in RAM. A burst (a target with a million series, a fleet that went stale at
+   once) comes faster than any receiver or disk takes it; packed it needs a fifth of the room, and what is spilled
+   afterwards goes to the disk as it is. */
+#ifndef OBSAGENT_QUEUE_PACK_H
+#define OBSAGENT_QUEUE_PACK_H
+
+#include "base/err.h"
+#include "block.h"
+
+#define PACK_ZSTD_LEVEL 1
+
+/* Compresses the bytes of a block that nobody else holds yet. What does not shrink stays as it is. */
+void pack_block(struct block *b);
+/* A new block with the bytes as they were; the caller owns the reference. NULL with err when that fails. */
+struct block *pack_open(const struct block *packed, struct err *err) MUSTCHECK;
+
+#endif
