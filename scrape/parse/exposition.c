@@ -75,7 +75,7 @@ void exposition_begin(struct exposition_parser *p, const struct exposition_optio
     begin_format(p, handler);
 }
 
-bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, struct err *err)
+static bool feed_format(struct exposition_parser *p, const void *bytes, size_t n, struct err *err)
 {
     switch (p->options.format) {
     case EXPOSITION_OPENMETRICS:
@@ -86,6 +86,19 @@ bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, s
     default:
         return text_feed(p->text, bytes, n, err);
     }
+}
+
+/* Names the error when it is the conversion that wanted no more. */
+static bool heard(struct exposition_parser *p, bool ok, struct err *err)
+{
+    if (!ok && p->converting)
+        (void)nhcb_failed(p->nhcb, err);
+    return ok;
+}
+
+bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, struct err *err)
+{
+    return heard(p, feed_format(p, bytes, n, err), err);
 }
 
 static bool finish_format(struct exposition_parser *p, struct err *err)
@@ -103,7 +116,7 @@ static bool finish_format(struct exposition_parser *p, struct err *err)
 
 bool exposition_finish(struct exposition_parser *p, struct err *err)
 {
-    return finish_format(p, err) && (!p->converting || nhcb_finish(p->nhcb, err));
+    return heard(p, finish_format(p, err), err) && (!p->converting || nhcb_finish(p->nhcb, err));
 }
 
 void exposition_set_lenient(struct exposition_parser *p, exposition_error_fn *on_error)

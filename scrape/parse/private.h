@@ -45,6 +45,8 @@ void nhcb_free(struct nhcb *n);
 void nhcb_begin(struct nhcb *n, const struct exposition_options *options, const struct exposition_handler *handler,
                 struct exposition_handler *out);
 bool nhcb_finish(struct nhcb *n, struct err *err) MUSTCHECK;
+/* Whether it was this handler that stopped the parse: err then says why. */
+bool nhcb_failed(const struct nhcb *n, struct err *err);
 
 /* ---- text ---- */
 

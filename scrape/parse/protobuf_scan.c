@@ -45,8 +45,11 @@ static bool label_pair(struct str bytes, struct label *l, struct err *err)
         else if (wire_is(&r, &f, 2, WIRE_BYTES))
             l->value = f.bytes;
     }
-    if (r.bad)
-        return metric_malformed("LabelPair", err);
+    return !r.bad || metric_malformed("LabelPair", err);
+}
+
+static bool check_label(const struct label *l, struct err *err)
+{
     if (l->name.n == 0 || !str_is_utf8(l->name))
         return err_set(err, "invalid label name: %.*s", STR_ARG(l->name));
     if (!str_is_utf8(l->value))
@@ -65,7 +68,7 @@ static bool scan_labels(struct metric_reader *m, struct err *err)
         if (wire_is(&r, &f, 6, WIRE_VARINT)) {
             m->ts_ms = (int64_t)f.bits;
         } else if (wire_is(&r, &f, 1, WIRE_BYTES)) {
-            if (!label_pair(f.bytes, &l, err))
+            if (!label_pair(f.bytes, &l, err) || !check_label(&l, err))
                 return false;
             series_write_label(&m->labels, l.name, l.value);
         }
