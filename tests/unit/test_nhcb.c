@@ -45,7 +45,8 @@ static void made(void **state)
         /* floats, without empty buckets; without count; only a count; only a sum */
         {H "h_bucket{le=\"1\"} 0.5\nh_bucket{le=\"2\"} 0.5\nh_bucket{le=\"3\"} 1.25\nh_sum 4\nh_count 1.25\n",
          "T h 3\nh {f 1.25 sum=4 s=-53 zt=0 z=0 +[0+1,1+1: 0.5 0.75] le=[1 2 3]}\n"},
-        {H "h_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 3\n", "T h 3\nh {i 3 sum=0 s=-53 zt=0 z=0 +[0+2: 2 1] le=[1 2]}\n"},
+        {H "h_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 3\n",
+         "T h 3\nh {i 3 sum=0 s=-53 zt=0 z=0 +[0+2: 2 1] le=[1 2]}\n"},
         {H "h_count 3\n", "T h 3\nh {i 3 sum=0 s=-53 zt=0 z=0 +[0+1: 3]}\n"},
         {H "h_sum 3\n", "T h 3\n"},
         {H "h_bucket{le=\"1\"} 0\nh_count 0\n", "T h 3\nh {i 0 sum=0 s=-53 zt=0 z=0 le=[1]}\n"},
