@@ -351,7 +351,8 @@ static void both_kinds(struct pb *p)
 #define Y_NATIVE "h{a=\"y\"} {i 1 sum=0 s=0 zt=0.001 z=1} #{id=\"early\"} 3 @8146 #{id=\"late\"} 1 @9146\n"
 #define Y_CLASSIC "h_count{a=\"y\"} 1\nh_sum{a=\"y\"} 0\nh_bucket{a=\"y\",le=\"+Inf\"} 1\n"
 #define Y_NHCB "h{a=\"y\"} {i 1 sum=0 s=-53 zt=0 z=0 +[0+1: 1]} #{id=\"early\"} 3 @8146 #{id=\"late\"} 1 @9146\n"
-#define Z_CLASSIC "h_count{a=\"z\"} 1\nh_sum{a=\"z\"} 0\nh_bucket{a=\"z\",le=\"1\"} 1\nh_bucket{a=\"z\",le=\"+Inf\"} 1\n"
+#define Z_CLASSIC "h_count{a=\"z\"} 1\nh_sum{a=\"z\"} 0\nh_bucket{a=\"z\",le=\"1\"} 1\n" \
+                  "h_bucket{a=\"z\",le=\"+Inf\"} 1\n"
 #define Z_NHCB "h{a=\"z\"} {i 1 sum=0 s=-53 zt=0 z=0 +[0+1: 1] le=[1]}\n"
 
 static void kinds(void **state)
