@@ -8,6 +8,7 @@
 
 #include "base/wire.h"
 #include "parse/private.h"
+#include "parse/series_write.h"
 
 #define SHOWN_RUNES 50 /* Go's %.50s */
 
@@ -171,7 +172,7 @@ static struct str normal_number(struct append_scrape *s, struct str text)
     if (!exposition_parse_value(text, &v))
         return text;
     buf_clear(out);
-    buf_add_double(out, v);
+    series_write_number(out, v);
     if (isfinite(v) && !memchr(out->p, '.', out->n) && !memchr(out->p, 'e', out->n))
         buf_add_c(out, ".0");
     struct str made = buf_str(out);
