@@ -35,6 +35,11 @@ enum config_scrape_protocol { /* with the names of scrape_protocols */
     CONFIG_SCRAPE_PROTOCOLS
 };
 
+struct config_protocols {
+    enum config_scrape_protocol v[CONFIG_SCRAPE_PROTOCOLS]; /* in order of preference, never empty */
+    size_t n;
+};
+
 enum config_name_escaping { CONFIG_ALLOW_UTF8, CONFIG_UNDERSCORES, CONFIG_DOTS, CONFIG_VALUES };
 
 /* One scrape_config. Defaults from `global` are already filled in. Limits: 0 = none. */
@@ -67,8 +72,7 @@ struct config_job {
     bool normalize_le_quantile; /* le and quantile as Prometheus 3 writes them: "1" becomes "1.0" */
     bool legacy_names;          /* metric_name_validation_scheme: legacy */
     enum config_name_escaping name_escaping;
-    enum config_scrape_protocol scrape_protocols[CONFIG_SCRAPE_PROTOCOLS]; /* in order of preference */
-    size_t scrape_protocols_n;
+    struct config_protocols scrape_protocols;
     bool has_fallback_protocol; /* for a blank or unknown Content-Type */
     enum config_scrape_protocol fallback_protocol;
     bool offer_zstd;            /* zstd besides gzip in Accept-Encoding */
@@ -84,6 +88,7 @@ struct config_job {
     struct config_file_sd *file_sd;
     size_t file_sd_n;
     uint64_t hash; /* over everything that changes how a target is scraped (not discovery): equal hash, keep state */
+    uint64_t series_hash; /* over what decides which series a scrape gives: equal, and a reload keeps their memory */
 };
 
 enum config_protocol { CONFIG_RW1 }; /* others are refused as not supported yet */

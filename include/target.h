@@ -30,6 +30,8 @@ struct target {
     int64_t interval_ms, timeout_ms;
     uint64_t key;            /* hash of url, final labels and job hash: equal key, same target */
     uint64_t phase;          /* hash of url and final labels: stable over restarts, places it in the interval */
+    uint64_t series_key;     /* equal: the same series come of it, whatever else has changed */
+    int64_t align_ms, offset_ms; /* vmagent's scrape_align_interval and scrape_offset; 0 = none */
     struct target_settings settings;
     bool dropped;
     enum target_drop drop;   /* why */

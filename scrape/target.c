@@ -25,6 +25,11 @@ static void set_default_duration(struct labels *l, struct str name, int64_t ms)
     set_default(l, name, arena_strdup(l->arena, text));
 }
 
+static void set_default_flag(struct labels *l, struct str name, bool on)
+{
+    set_default(l, name, on ? "true" : "false");
+}
+
 static void add_defaults(struct labels *l, const struct config_job *job)
 {
     set_default(l, STR("job"), job->job_name);
@@ -32,6 +37,9 @@ static void add_defaults(struct labels *l, const struct config_job *job)
     set_default_duration(l, STR("__scrape_timeout__"), job->scrape_timeout_ms);
     set_default(l, STR("__metrics_path__"), job->metrics_path);
     set_default(l, STR("__scheme__"), job->scheme);
+    set_default_flag(l, STR("__convert_classic_histograms_to_nhcb__"), job->convert_classic_histograms_to_nhcb);
+    set_default_flag(l, STR("__always_scrape_classic_histograms__"), job->always_scrape_classic_histograms);
+    set_default_flag(l, STR("__scrape_native_histograms__"), job->scrape_native_histograms);
     for (size_t i = 0; i < job->params_n; i++) {
         const struct config_param *p = &job->params[i];
         if (p->values_n > 0)
@@ -141,6 +149,55 @@ static struct target *target_pack(struct str job, const struct labels *discovere
     return t;
 }
 
+/* ---- settings ---- */
+
+static bool bad_label(struct str name, struct str text, const char *what, struct err *err)
+{
+    return err_set(err, "label %.*s: \"%.*s\" is not %s", STR_ARG(name), STR_ARG(text), what);
+}
+
+/* What the label says, when there is one. */
+static bool label_count(const struct labels *l, struct str name, uint64_t *v, struct err *err)
+{
+    struct str text = labels_get(l, name);
+    return text.n == 0 || units_parse_u64(text, v) || bad_label(name, text, "a whole number of at least 0", err);
+}
+
+static bool label_flag(const struct labels *l, struct str name, bool *v, struct err *err)
+{
+    struct str text = labels_get(l, name);
+    return text.n == 0 || units_parse_bool(text, v) || bad_label(name, text, "true or false", err);
+}
+
+static bool label_size(const struct labels *l, struct str name, uint64_t *v, struct err *err)
+{
+    struct str text = labels_get(l, name);
+    struct err why = {0};
+    uint64_t size = 0;
+    if (text.n == 0 || text.p[0] == '-') /* vmagent ignores what is not above 0 */
+        return true;
+    if (!units_parse_u64(text, &size) && !units_parse_size(text, &size, &why))
+        return bad_label(name, text, "a size", err);
+    *v = size ? size : *v;
+    return true;
+}
+
+/* A target's own labels may change what its job says. */
+static bool read_settings(const struct config_job *job, const struct labels *l, struct target_settings *s,
+                          struct err *err)
+{
+    bool ignored;
+    *s = target_settings_of(job);
+    return label_count(l, STR("__sample_limit__"), &s->sample_limit, err) &&
+           label_count(l, STR("__label_limit__"), &s->label_limit, err) &&
+           label_count(l, STR("__series_limit__"), &s->series_limit, err) &&
+           label_size(l, STR("__max_scrape_size__"), &s->body_size_limit, err) &&
+           label_flag(l, STR("__stream_parse__"), &ignored, err) &&
+           label_flag(l, STR("__scrape_native_histograms__"), &s->native_histograms, err) &&
+           label_flag(l, STR("__always_scrape_classic_histograms__"), &s->classic_histograms_too, err) &&
+           label_flag(l, STR("__convert_classic_histograms_to_nhcb__"), &s->nhcb, err);
+}
+
 /* ---- building ---- */
 
 struct target_settings target_settings_of(const struct config_job *job)
@@ -161,7 +218,12 @@ static void set_identity(struct target *t, const struct config_job *job, const s
     uint64_t place[] = {hash_bytes(t->url, strlen(t->url)), labels_hash(public)};
     t->phase = hash_bytes(place, sizeof place);
     uint64_t socket = t->unix_socket ? hash_bytes(t->unix_socket, strlen(t->unix_socket)) : 0;
-    uint64_t all[] = {t->phase, job->hash, (uint64_t)t->interval_ms, (uint64_t)t->timeout_ms, socket};
+    const struct target_settings *s = &t->settings;
+    uint64_t flags = (uint64_t)s->native_histograms | (uint64_t)s->classic_histograms_too << 1 | (uint64_t)s->nhcb << 2;
+    uint64_t series[] = {t->phase, job->series_hash, socket, flags, s->label_limit};
+    t->series_key = hash_bytes(series, sizeof series);
+    uint64_t all[] = {t->series_key,  job->hash,       (uint64_t)t->interval_ms, (uint64_t)t->timeout_ms,
+                      s->sample_limit, s->series_limit, s->body_size_limit};
     t->key = hash_bytes(all, sizeof all);
 }
 
@@ -169,7 +231,9 @@ static struct target *build_kept(const struct config_job *job, const struct labe
                                  const struct labels *after, struct err *err)
 {
     int64_t interval_ms, timeout_ms;
-    if (!check_address(after, err) || !check_timing(after, &interval_ms, &timeout_ms, err))
+    struct target_settings settings;
+    if (!check_address(after, err) || !check_timing(after, &interval_ms, &timeout_ms, err) ||
+        !read_settings(job, after, &settings, err))
         return NULL;
     struct labels public;
     labels_init(&public, after->arena);
@@ -185,7 +249,9 @@ static struct target *build_kept(const struct config_job *job, const struct labe
                             labels_get(after, STR("__unix_socket__")));
             t->interval_ms = interval_ms;
             t->timeout_ms = timeout_ms;
-            t->settings = target_settings_of(job);
+            t->settings = settings;
+            t->align_ms = job->scrape_align_interval_ms;
+            t->offset_ms = job->scrape_offset_ms;
             set_identity(t, job, &public);
         }
         buf_free(&url);

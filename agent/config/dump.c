@@ -154,7 +154,17 @@ static void dump_field(struct dump *d, const struct field *f, const char *base)
     case FIELD_DURATION:
         dump_number(d, f, from);
         break;
+    case FIELD_NUMBER:
+        if (*(const double *)from > 0) {
+            line_start(d);
+            buf_addf(d->out, "%s: ", f->name);
+            buf_add_double(d->out, *(const double *)from);
+            buf_add_char(d->out, '\n');
+        }
+        break;
     case FIELD_ENUM:
+        if (f->has && !*(const bool *)(const void *)(base + f->has - 1))
+            break;
         dump_word(d, f, *(const unsigned *)from);
         break;
     case FIELD_FLAG:

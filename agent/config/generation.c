@@ -97,6 +97,7 @@ void config_job_free(struct config_job *job)
     free(job->job_name);
     free(job->metrics_path);
     free(job->scheme);
+    free(job->scrape_failure_log_file);
     for (size_t i = 0; i < job->params_n; i++) {
         free(job->params[i].name);
         free_texts(job->params[i].values, job->params[i].values_n);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "env.h"
 #include "load.h"
+#include "shared_fields.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -94,37 +95,22 @@ static const struct field global_fields[] = {
      .help = "how long a scrape may take (10s, or the interval when that is shorter)"},
     {"external_labels", FIELD_OWN, .load = load_external_labels,
      .help = "labels to add to all that is sent; ${NAME} is an environment variable"},
-    {"body_size_limit", FIELD_SIZE, AT(body_size_limit), .help = "default of the jobs; none"},
-    {"sample_limit", FIELD_COUNT, AT(sample_limit), .help = "default of the jobs; none"},
-    {"label_limit", FIELD_COUNT, AT(label_limit), .help = "default of the jobs; none"},
-    {"label_name_length_limit", FIELD_COUNT, AT(label_name_length_limit),
-     .help = "default of the jobs; none"},
-    {"label_value_length_limit", FIELD_COUNT, AT(label_value_length_limit),
-     .help = "default of the jobs; none"},
-    {"extra_scrape_metrics", FIELD_BOOL, AT(extra_scrape_metrics), .standard = "false",
-     .help = "default of the jobs"},
+    SHARED_FIELDS(struct global),
+    {"total_series_limit", FIELD_COUNT, AT(total_series_limit),
+     .help = "series of all jobs together: known ones stay, new ones beyond it are dropped (obsagent)"},
     {"relabel_configs", FIELD_OWN, AT(relabel), .load = load_global_relabel, .section = &section_relabel,
      .help = "put before the relabel_configs of every job (vmagent)"},
     {"metric_relabel_configs", FIELD_OWN, AT(metric_relabel), .load = load_global_metric_relabel,
      .section = &section_relabel, .help = "put before the metric_relabel_configs of every job (vmagent)"},
-    {"scrape_protocols", FIELD_OWN, .load = load_scrape_protocols,
-     .help = "checked, no effect: OpenMetrics and text are offered"},
     {"evaluation_interval", FIELD_DURATION, FIELD_NO_EFFECT, .help = "an agent evaluates no rules"},
     {"rule_query_offset", FIELD_DURATION, FIELD_NO_EFFECT, .help = "an agent evaluates no rules"},
     {"query_log_file", FIELD_TEXT, FIELD_NO_EFFECT, .help = "an agent answers no queries"},
-    {"scrape_native_histograms", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"always_scrape_classic_histograms", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"convert_classic_histograms_to_nhcb", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"target_limit", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "Prometheus"},
-    {"keep_dropped_targets", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "Prometheus"},
-    {"metric_name_validation_scheme", FIELD_TEXT, FIELD_LATER, .words = "utf8", .help = "Prometheus"},
-    {"metric_name_escaping_scheme", FIELD_TEXT, FIELD_LATER, .words = "allow-utf-8", .help = "Prometheus"},
-    {"scrape_failure_log_file", FIELD_TEXT, FIELD_LATER, .words = "", .help = "Prometheus"},
 };
 
 static void check_global(struct load *l, const struct node *node, void *to)
 {
-    const struct global *g = to;
+    struct global *g = to;
+    g->escaping_given = g->escaping_given || field_given(node, "metric_name_escaping_scheme");
     int64_t interval = g->scrape_interval_ms ? g->scrape_interval_ms : GLOBAL_INTERVAL_MS;
     if (g->scrape_timeout_ms > interval)
         problem_add(&l->problems, field_place(node, "scrape_timeout"),

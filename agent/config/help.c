@@ -28,6 +28,7 @@ static const char *type_name(const struct field *f)
     case FIELD_BOOL:
         return "bool";
     case FIELD_COUNT:
+    case FIELD_NUMBER:
         return "number";
     case FIELD_SIZE:
     case FIELD_BYTES:
@@ -39,6 +40,7 @@ static const char *type_name(const struct field *f)
     case FIELD_SECRET:
         return "secret";
     case FIELD_FILE:
+    case FIELD_PATH:
         return "path";
     case FIELD_URL:
         return "url";

@@ -34,6 +34,7 @@ static void load_free(struct load *l)
         config_remote_free(&l->remotes[i].remote);
     relabel_free(l->global.relabel);
     relabel_free(l->global.metric_relabel);
+    free(l->global.scrape_failure_log_file);
     config_labels_free(l->global.external_labels, l->global.external_labels_n);
     free(l->jobs);
     free(l->remotes);
@@ -191,6 +192,7 @@ static void move_out(struct load *l, struct config *c)
     l->global.external_labels_n = 0;
     c->scrape_interval_ms = l->global.scrape_interval_ms;
     c->scrape_timeout_ms = l->global.scrape_timeout_ms;
+    c->total_series_limit = l->global.total_series_limit;
     c->yaml = dump_config(c, &l->global);
 }
 

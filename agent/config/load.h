@@ -19,9 +19,16 @@
 /* `global`, as far as it is not in struct config. */
 struct global {
     int64_t scrape_interval_ms, scrape_timeout_ms; /* 0 = not given */
-    uint64_t body_size_limit, sample_limit;
+    uint64_t body_size_limit, sample_limit, target_limit, keep_dropped_targets;
     uint64_t label_limit, label_name_length_limit, label_value_length_limit;
-    bool extra_scrape_metrics;
+    uint64_t series_limit, job_series_limit, total_series_limit;
+    uint64_t native_histogram_bucket_limit;
+    double native_histogram_min_bucket_factor;
+    bool scrape_native_histograms, always_scrape_classic_histograms, convert_classic_histograms_to_nhcb;
+    bool extra_scrape_metrics, normalize_le_quantile, legacy_names, escaping_given;
+    enum config_name_escaping name_escaping;
+    struct config_protocols scrape_protocols;
+    char *scrape_failure_log_file; /* heap, or NULL */
     struct relabel_rules *relabel, *metric_relabel; /* put before those of every job (vmagent); NULL = none */
     struct label *external_labels;                  /* heap, moves to the config */
     size_t external_labels_n;
@@ -74,8 +81,8 @@ extern const struct section section_authorization, section_basic_auth, section_t
 /* scrape_configs, from a document or an included file. `to` is not used. */
 void load_scrape_configs(struct load *l, const struct node *value, void *to);
 void load_remote_writes(struct load *l, const struct node *value, void *to);
-/* Checked only. */
-void load_scrape_protocols(struct load *l, const struct node *value, void *to);
+void load_scrape_protocols(struct load *l, const struct node *value, void *to); /* struct config_protocols */
+void dump_scrape_protocols(struct dump *d, const struct field *f, const void *from);
 /* A mapping of label names to values, as heap copies sorted by name. */
 void load_labels(struct load *l, const struct node *value, struct label **labels, size_t *n);
 /* The groups of static_configs or of a file_sd file. */
@@ -87,6 +94,9 @@ void load_relabel(struct load *l, const struct node *value, const char *null_rul
 
 /* Fills in what comes from global and checks what needs it; then the hash. */
 void job_finish(struct load *l, struct job_draft *draft);
+/* Its parts: all but timing and rules from global; both hashes. */
+void job_inherit(struct load *l, struct job_draft *draft);
+void job_hash(struct config_job *job);
 /* Relabel files, name, hash. */
 void remote_finish(struct load *l, struct remote_draft *draft);
 

@@ -6,8 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "load.h"
+#include "shared_fields.h"
 
 /* static_configs and the groups of file_sd files. */
 
@@ -239,36 +239,6 @@ static void show_params(struct dump *d, const struct field *f, const void *from)
     d->indent -= 2;
 }
 
-/* The protocols are negotiated anyway: what matters is that one of them is spoken here. */
-void load_scrape_protocols(struct load *l, const struct node *value, void *to)
-{
-    (void)to;
-    static const char all[] =
-        "OpenMetricsText1.0.0|OpenMetricsText0.0.1|PrometheusText1.0.0|PrometheusText0.0.4|PrometheusProto";
-    unsigned seen = 0;
-    if (!node_is_list(l, value, "scrape_protocols"))
-        return;
-    for (size_t i = 0; i < value->n; i++) {
-        const struct node *item = value->items[i];
-        struct str text;
-        if (!node_text(l, item, "scrape_protocols", &text))
-            continue;
-        int word = words_index(all, text);
-        if (word < 0)
-            problem_add(&l->problems, item->at,
-                        "scrape_protocols: unknown scrape protocol %.*s, supported: %s",
-                        STR_ARG(text), all);
-        else if (seen & 1U << word)
-            problem_add(&l->problems, item->at, "duplicated protocol in scrape_protocols");
-        seen |= word < 0 ? 1U : 1U << word;
-    }
-    if (value->n == 0)
-        problem_add(&l->problems, value->at, "scrape_protocols cannot be empty");
-    else if (seen == 1U << 4)
-        problem_add(&l->problems, value->at,
-                    "field scrape_protocols is not supported yet with PrometheusProto alone");
-}
-
 static void load_target_relabel(struct load *l, const struct node *value, void *to)
 {
     load_relabel(l, value, "empty or null target relabeling rule in scrape config", to);
@@ -297,19 +267,10 @@ static const struct field scrape_fields[] = {
     {"enable_compression", FIELD_BOOL, AT(enable_compression), .standard = "true", .help = "accept gzip"},
     {"disable_compression", FIELD_FLAG, FIELD_ALIAS, AT(enable_compression), .words = "true|false",
      .help = "vmagent's opposite of enable_compression"},
-    {"extra_scrape_metrics", FIELD_BOOL, AT(extra_scrape_metrics), .standard = "false",
-     .help = "also scrape_timeout_seconds, scrape_sample_limit, scrape_body_size_bytes (global's)"},
     {"no_stale_markers", FIELD_BOOL, AT(no_stale_markers), .standard = "false",
      .help = "send none (vmagent)"},
-    {"body_size_limit", FIELD_SIZE, AT(body_size_limit),
-     .help = "of the body after decompression (global's)"},
+    SHARED_FIELDS(struct config_job),
     {"max_scrape_size", FIELD_BYTES, FIELD_ALIAS, AT(body_size_limit), .help = "vmagent's body_size_limit"},
-    {"sample_limit", FIELD_COUNT, AT(sample_limit), .help = "samples after metric relabeling (global's)"},
-    {"label_limit", FIELD_COUNT, AT(label_limit), .help = "labels of a sample (global's)"},
-    {"label_name_length_limit", FIELD_COUNT, AT(label_name_length_limit),
-     .help = "bytes of a label's name (global's)"},
-    {"label_value_length_limit", FIELD_COUNT, AT(label_value_length_limit),
-     .help = "bytes of a label's value (global's)"},
     {"relabel_configs", FIELD_OWN, AT(relabel), .load = load_target_relabel, .show = dump_relabel,
      .section = &section_relabel, .help = "rules for the labels of targets"},
     {"metric_relabel_configs", FIELD_OWN, AT(metric_relabel), .load = load_metric_relabel,
@@ -318,28 +279,24 @@ static const struct field scrape_fields[] = {
      .section = &section_static, .help = "targets written out"},
     {"file_sd_configs", FIELD_OWN, .load = load_file_sds, .show = show_file_sds, .discovery = true,
      .section = &section_file_sd, .help = "targets from files"},
-    {"scrape_protocols", FIELD_OWN, .load = load_scrape_protocols,
-     .help = "checked, no effect: OpenMetrics and text are offered"},
     {"stream_parse", FIELD_BOOL, FIELD_NO_EFFECT, .help = "always so (vmagent)"},
-    {"fallback_scrape_protocol", FIELD_TEXT, FIELD_LATER, .words = "", .help = "for targets without a type"},
-    {"track_timestamps_staleness", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"scrape_native_histograms", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"scrape_classic_histograms", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"always_scrape_classic_histograms", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"convert_classic_histograms_to_nhcb", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"native_histogram_bucket_limit", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "Prometheus"},
-    {"native_histogram_min_bucket_factor", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "Prometheus"},
-    {"target_limit", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "Prometheus"},
-    {"keep_dropped_targets", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "Prometheus"},
-    {"metric_name_validation_scheme", FIELD_TEXT, FIELD_LATER, .words = "utf8", .help = "Prometheus"},
-    {"metric_name_escaping_scheme", FIELD_TEXT, FIELD_LATER, .words = "allow-utf-8", .help = "Prometheus"},
-    {"scrape_failure_log_file", FIELD_TEXT, FIELD_LATER, .words = "", .help = "Prometheus"},
-    {"series_limit", FIELD_COUNT, FIELD_LATER, .words = "0", .help = "vmagent"},
-    {"scrape_align_interval", FIELD_DURATION, FIELD_LATER, .words = "0|0s", .help = "vmagent"},
-    {"scrape_offset", FIELD_DURATION, FIELD_LATER, .words = "0|0s", .help = "vmagent"},
-    {"disable_keepalive", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "vmagent"},
-    {"relabel_debug", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "vmagent"},
-    {"metric_relabel_debug", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "vmagent"},
+    {"fallback_scrape_protocol", FIELD_ENUM, AT(fallback_protocol),
+     .has = FIELD_HAS(struct config_job, has_fallback_protocol), .words = SHARED_PROTOCOLS,
+     .help = "how to read an answer without a usable Content-Type; without it such a scrape fails"},
+    {"track_timestamps_staleness", FIELD_BOOL, AT(track_timestamps_staleness), .standard = "false",
+     .help = "stale markers for series with own timestamps as well"},
+    {"scrape_align_interval", FIELD_DURATION, AT(scrape_align_interval_ms), .standard = "0s",
+     .help = "scrape at multiples of this (vmagent)"},
+    {"scrape_offset", FIELD_DURATION, AT(scrape_offset_ms), .standard = "0s",
+     .help = "scrape this long after the interval begins (vmagent)"},
+    {"disable_keepalive", FIELD_BOOL, AT(disable_keepalive), .standard = "false",
+     .help = "a new connection for each scrape (vmagent)"},
+    {"scrape_on_shutdown", FIELD_BOOL, AT(scrape_on_shutdown), .standard = "false",
+     .help = "once more when the agent is told to stop: for jobs that end (obsagent)"},
+    {"offer_zstd", FIELD_BOOL, AT(offer_zstd), .standard = "false",
+     .help = "accept zstd besides gzip (obsagent)"},
+    {"relabel_debug", FIELD_BOOL, FIELD_NO_EFFECT, .help = "/service-discovery always tells (vmagent)"},
+    {"metric_relabel_debug", FIELD_BOOL, FIELD_NO_EFFECT, .help = "obsagent relabel --explain tells (vmagent)"},
     LATER_SD(aws), LATER_SD(azure), LATER_SD(consul), LATER_SD(consulagent), LATER_SD(digitalocean),
     LATER_SD(dns), LATER_SD(docker), LATER_SD(dockerswarm), LATER_SD(ec2), LATER_SD(ecs),
     LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http),
@@ -410,12 +367,6 @@ static void check_addresses(struct load *l, const struct job_draft *draft)
     }
 }
 
-static void inherit(uint64_t *value, uint64_t global)
-{
-    if (*value == 0)
-        *value = global;
-}
-
 /* Global rules first, then the job's; never NULL. */
 static struct relabel_rules *with_global(struct relabel_rules *global, struct relabel_rules *own)
 {
@@ -442,23 +393,10 @@ static void finish_timing(struct load *l, struct job_draft *draft)
 void job_finish(struct load *l, struct job_draft *draft)
 {
     struct config_job *job = &draft->job;
-    const struct global *g = &l->global;
     finish_timing(l, draft);
-    inherit(&job->body_size_limit, g->body_size_limit);
-    inherit(&job->sample_limit, g->sample_limit);
-    inherit(&job->label_limit, g->label_limit);
-    inherit(&job->label_name_length_limit, g->label_name_length_limit);
-    inherit(&job->label_value_length_limit, g->label_value_length_limit);
-    if (node_is_null(node_get(draft->node, "extra_scrape_metrics")))
-        job->extra_scrape_metrics = g->extra_scrape_metrics;
-    job->relabel = with_global(g->relabel, job->relabel);
-    job->metric_relabel = with_global(g->metric_relabel, job->metric_relabel);
+    job_inherit(l, draft);
+    job->relabel = with_global(l->global.relabel, job->relabel);
+    job->metric_relabel = with_global(l->global.metric_relabel, job->metric_relabel);
     check_addresses(l, draft);
-
-    struct buf text;
-    buf_init(&text, (size_t)256 << 20);
-    struct dump d = {.out = &text, .secrets = true};
-    section_dump(&d, &section_scrape, job);
-    job->hash = hash_bytes(text.p, text.n);
-    buf_free(&text);
+    job_hash(job);
 }

@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -131,6 +132,19 @@ static bool parse_number(const struct target *t, uint64_t *v)
     return good;
 }
 
+static bool parse_double(const struct target *t, double *v)
+{
+    char *end = NULL;
+    char *text = str_dup(t->text);
+    *v = strtod(text, &end);
+    bool good = t->text.n > 0 && *end == '\0' && isfinite(*v) && *v >= 0;
+    free(text);
+    if (!good)
+        problem_add(&t->l->problems, t->at, "%s: \"%.*s\" is not a number of at least 0", t->f->name,
+                    STR_ARG(t->text));
+    return good;
+}
+
 static bool parse_bool(const struct target *t, bool plain, bool *v)
 {
     if (plain && units_parse_bool(t->text, v))
@@ -158,7 +172,7 @@ static void store_file(const struct target *t, char **to)
     char *name = *to;
     *to = file_join(t->file->dir, name);
     free(name);
-    if (t->l->check_files && access(*to, R_OK) != 0)
+    if (t->f->type == FIELD_FILE && t->l->check_files && access(*to, R_OK) != 0)
         problem_add(&t->l->problems, t->at, "%s \"%s\": %s", t->f->name, *to, strerror(errno));
 }
 
@@ -181,6 +195,7 @@ static void store(const struct target *t, bool plain, void *base)
 {
     char *to = base ? (char *)base + t->f->at : NULL;
     uint64_t number = 0;
+    double real = 0;
     unsigned index = 0;
     bool flag = false;
     switch (t->f->type) {
@@ -195,9 +210,15 @@ static void store(const struct target *t, bool plain, void *base)
         if (parse_number(t, &number) && to)
             *(uint64_t *)(void *)to = number;
         break;
+    case FIELD_NUMBER:
+        if (parse_double(t, &real) && to)
+            *(double *)(void *)to = real;
+        break;
     case FIELD_WORD:
     case FIELD_ENUM:
     case FIELD_FLAG:
+        if (t->text.n == 0 && !t->f->standard)
+            break; /* asks for nothing */
         if (!parse_word(t, &index) || !to)
             break;
         if (t->f->type == FIELD_WORD)
@@ -208,6 +229,7 @@ static void store(const struct target *t, bool plain, void *base)
             *(bool *)(void *)to = index == 1;
         break;
     case FIELD_FILE:
+    case FIELD_PATH:
         if (to)
             store_file(t, (char **)(void *)to);
         break;

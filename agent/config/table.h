@@ -24,9 +24,11 @@ enum field_type {
     FIELD_SIZE,     /* uint64_t bytes; a unit is needed, as in Prometheus */
     FIELD_BYTES,    /* uint64_t bytes; a bare number is fine too */
     FIELD_DURATION, /* int64_t milliseconds */
+    FIELD_NUMBER,   /* double, not negative */
     FIELD_TEXT,     /* char * */
     FIELD_SECRET,   /* char *, shown as <secret> */
     FIELD_FILE,     /* char *, joined to the directory of the file it stands in */
+    FIELD_PATH,     /* the same, of a file that need not exist */
     FIELD_URL,      /* char *, http or https; a password in it is not shown */
     FIELD_WORD,     /* char *, one of `words` */
     FIELD_ENUM,     /* unsigned enum, the index in `words` */

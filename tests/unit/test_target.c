@@ -161,8 +161,10 @@ static void dropped_target_keeps_its_labels_and_the_rule(void **state)
     struct buf got;
     buf_init(&got, 65536);
     print_labels(t->discovered, t->discovered_n, &got);
-    assert_string_equal(buf_c(&got), "__address__=h __meta_x=no __metrics_path__=/metrics __scheme__=http "
-                                     "__scrape_interval__=1m __scrape_timeout__=10s job=j");
+    assert_string_equal(buf_c(&got), "__address__=h __always_scrape_classic_histograms__=false "
+                                     "__convert_classic_histograms_to_nhcb__=false __meta_x=no "
+                                     "__metrics_path__=/metrics __scheme__=http __scrape_interval__=1m "
+                                     "__scrape_native_histograms__=false __scrape_timeout__=10s job=j");
     buf_free(&got);
     target_unref(t);
     config_unref(c);
@@ -197,6 +199,85 @@ static void keys_differ_when_scraping_does(void **state)
     assert_true(key != key_of("", "__address__=h a=b __unix_socket__=/s", &other));
 }
 
+/* A target's own labels win over its job; the job's settings are labels that rules see. */
+static void settings_may_come_from_labels(void **state)
+{
+    static const struct {
+        const char *job, *labels;
+        struct target_settings want;
+    } ROWS[] = {
+        {"", "__address__=h", {0}},
+        {"  sample_limit: 5\n  label_limit: 6\n  series_limit: 7\n  body_size_limit: 1KB\n", "__address__=h",
+         {.sample_limit = 5, .label_limit = 6, .series_limit = 7, .body_size_limit = 1024}},
+        {"  sample_limit: 5\n", "__address__=h __sample_limit__=9 __label_limit__=8 __series_limit__=1",
+         {.sample_limit = 9, .label_limit = 8, .series_limit = 1}},
+        {"  sample_limit: 5\n", "__address__=h __sample_limit__=0", {0}},
+        {"", "__address__=h __max_scrape_size__=16MiB __stream_parse__=true", {.body_size_limit = 16 << 20}},
+        {"  body_size_limit: 1KB\n", "__address__=h __max_scrape_size__=0", {.body_size_limit = 1024}},
+        {"  body_size_limit: 1KB\n", "__address__=h __max_scrape_size__=-1", {.body_size_limit = 1024}},
+        {"  scrape_native_histograms: true\n", "__address__=h", {.native_histograms = true}},
+        {"  scrape_native_histograms: true\n",
+         "__address__=h __scrape_native_histograms__=false __always_scrape_classic_histograms__=true "
+         "__convert_classic_histograms_to_nhcb__=true",
+         {.classic_histograms_too = true, .nhcb = true}},
+        {RULES "  - {source_labels: [__scrape_native_histograms__], regex: 'false', target_label: "
+               "__scrape_native_histograms__, replacement: 'true'}\n",
+         "__address__=h", {.native_histograms = true}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct config *c = config_of(ROWS[i].job);
+        struct err err = {0};
+        struct target *t = build(c, ROWS[i].labels, &err);
+        const struct target_settings *want = &ROWS[i].want;
+        assert_non_null(t);
+        assert_int_equal(t->settings.sample_limit, want->sample_limit);
+        assert_int_equal(t->settings.label_limit, want->label_limit);
+        assert_int_equal(t->settings.series_limit, want->series_limit);
+        assert_int_equal(t->settings.body_size_limit, want->body_size_limit);
+        assert_int_equal(t->settings.native_histograms, want->native_histograms);
+        assert_int_equal(t->settings.classic_histograms_too, want->classic_histograms_too);
+        assert_int_equal(t->settings.nhcb, want->nhcb);
+        target_unref(t);
+        config_unref(c);
+    }
+}
+
+static void wrong_settings_say_so(void **state)
+{
+    (void)state;
+    expect_error("", "__address__=h __sample_limit__=x",
+                 "label __sample_limit__: \"x\" is not a whole number of at least 0");
+    expect_error("", "__address__=h __max_scrape_size__=big", "label __max_scrape_size__: \"big\" is not a size");
+    expect_error("", "__address__=h __stream_parse__=perhaps",
+                 "label __stream_parse__: \"perhaps\" is not true or false");
+    expect_error("", "__address__=h __scrape_native_histograms__=1x",
+                 "label __scrape_native_histograms__: \"1x\" is not true or false");
+}
+
+static uint64_t series_key_of(const char *job, const char *labels)
+{
+    struct config *c = config_of(job);
+    struct err err = {0};
+    struct target *t = build(c, labels, &err);
+    uint64_t key = t->series_key;
+    target_unref(t);
+    config_unref(c);
+    return key;
+}
+
+static void series_keys_outlive_what_changes_no_series(void **state)
+{
+    (void)state;
+    uint64_t key = series_key_of("", "__address__=h");
+    assert_true(key == series_key_of("  sample_limit: 5\n  scrape_interval: 20s\n", "__address__=h"));
+    assert_true(key == series_key_of("", "__address__=h __series_limit__=5"));
+    assert_true(key != series_key_of("", "__address__=h __label_limit__=5"));
+    assert_true(key != series_key_of("", "__address__=h __scrape_native_histograms__=true"));
+    assert_true(key != series_key_of("  honor_labels: true\n", "__address__=h"));
+    assert_true(key != series_key_of("", "__address__=h a=b"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +288,9 @@ int main(void)
         cmocka_unit_test(timing_may_come_from_labels),
         cmocka_unit_test(dropped_target_keeps_its_labels_and_the_rule),
         cmocka_unit_test(keys_differ_when_scraping_does),
+        cmocka_unit_test(settings_may_come_from_labels),
+        cmocka_unit_test(wrong_settings_say_so),
+        cmocka_unit_test(series_keys_outlive_what_changes_no_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
