@@ -19,6 +19,7 @@
 #include "private.h"
 
 #define SERIES_MAX ((size_t)32 << 20)
+#define KEEP ((size_t)64 << 10) /* of a buffer, between bodies */
 
 enum part { NO_PART, BUCKET, SUM, COUNT };
 
@@ -296,6 +297,11 @@ void nhcb_begin(struct nhcb *n, const struct exposition_options *options, const 
     n->handler = *handler;
     n->options = *options;
     n->collecting = n->is_histogram = false;
+    buf_trim(&n->key, KEEP);
+    buf_trim(&n->series, KEEP);
+    buf_trim(&n->before, KEEP);
+    buf_trim(&n->behind, KEEP);
+    buf_trim(&n->bytes, KEEP);
     err_clear(&n->err);
     *out = (struct exposition_handler){on_sample, on_type, on_help, on_unit, n};
 }

@@ -6,7 +6,8 @@
 
    A family may be of any size; what is held of it is its name, help and unit, and one Metric, which is read where
    it lies unless the border of a piece cuts it. Every known writer puts the fields in the order of their numbers,
-   so name and type are known before the first metric; a body where they are not is refused. */
+   so name and type are known before the first metric; a body where they are not is refused. The unit stands behind
+   the metrics: a small family is waited for as a whole, to tell its unit first; that of a larger one is told late. */
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -17,7 +18,8 @@
 #include "wire_field.h"
 
 #define MESSAGE_MAX_DEFAULT ((size_t)16 << 20)
-#define CARRY_KEEP ((size_t)64 << 10)
+#define CARRY_KEEP ((size_t)128 << 10)
+#define SMALL_FAMILY ((size_t)64 << 10)
 
 enum family_field { FAMILY_NAME = 1, FAMILY_HELP = 2, FAMILY_TYPE = 3, FAMILY_METRIC = 4, FAMILY_UNIT = 5 };
 
@@ -25,14 +27,14 @@ struct protobuf_parser {
     struct exposition_handler handler;
     struct metric_reader *metrics;
     size_t max_message;
-    struct buf carry; /* the beginning of an item whose end has not come yet */
-    uint64_t need;    /* how long the item is, as far as one can tell */
+    struct buf carry; /* the beginning of an item, or a small family, whose end has not come yet */
+    uint64_t need;    /* how long it is, as far as one can tell */
     bool in_family, failed;
     bool announced; /* help and type were told: a metric has come */
     uint64_t left;  /* of the family's bytes, behind the items taken */
     uint64_t skip;  /* of an unknown field's bytes */
     struct metric_family family;
-    struct buf name, escaped, help;
+    struct buf name, escaped, help, unit;
 };
 
 struct protobuf_parser *protobuf_new(size_t max_message)
@@ -40,7 +42,8 @@ struct protobuf_parser *protobuf_new(size_t max_message)
     struct protobuf_parser *p = xcalloc(1, sizeof *p);
     p->max_message = max_message ? max_message : MESSAGE_MAX_DEFAULT;
     p->metrics = metric_reader_new(p->max_message);
-    buf_init(&p->carry, p->max_message + 2 * WIRE_VARINT_MAX);
+    buf_init(&p->carry, (p->max_message > SMALL_FAMILY ? p->max_message : SMALL_FAMILY) + 2 * WIRE_VARINT_MAX);
+    buf_init(&p->unit, SMALL_FAMILY);
     buf_init(&p->name, p->max_message);
     buf_init(&p->escaped, 2 * p->max_message);
     buf_init(&p->help, p->max_message);
@@ -56,6 +59,7 @@ void protobuf_free(struct protobuf_parser *p)
     buf_free(&p->name);
     buf_free(&p->escaped);
     buf_free(&p->help);
+    buf_free(&p->unit);
     free(p);
 }
 
@@ -69,12 +73,26 @@ void protobuf_begin(struct protobuf_parser *p, const struct exposition_options *
     p->family = (struct metric_family){.number = 1};
     buf_clear(&p->name);
     buf_clear(&p->help);
+    buf_clear(&p->unit);
     buf_clear(&p->carry);
     buf_trim(&p->carry, CARRY_KEEP);
     metric_reader_begin(p->metrics, options, handler);
 }
 
 /* ---- a family ---- */
+
+/* Must be the last part of the name, or stand before a counter's _total. */
+static bool tell_unit(struct protobuf_parser *p, struct str unit, struct err *err)
+{
+    const struct exposition_handler *h = &p->handler;
+    struct str name = buf_str(&p->name), base = name;
+    bool total = p->family.type == METRIC_COUNTER && str_ends(name, STR("_total"));
+    base.n -= total ? 6 : 0;
+    if (!str_is_utf8(unit) || !str_ends(base, unit) || base.n == unit.n || base.p[base.n - unit.n - 1] != '_')
+        return err_set(err, "unit \"%.*s\" not a suffix of %s \"%.*s\"", STR_ARG(unit), total ? "counter" : "metric",
+                       STR_ARG(name));
+    return !h->on_unit || h->on_unit(h->ctx, name, unit);
+}
 
 static bool announce(struct protobuf_parser *p, struct err *err)
 {
@@ -98,22 +116,20 @@ static bool announce(struct protobuf_parser *p, struct err *err)
     p->family.legacy = labels_is_legacy_metric(name);
     if (help.n && h->on_help && !h->on_help(h->ctx, name, help))
         return false;
+    if (p->unit.n && !tell_unit(p, buf_str(&p->unit), err))
+        return false;
     return !h->on_type || h->on_type(h->ctx, name, TYPES[p->family.type]);
 }
 
-/* Comes behind the metrics. Must be the last part of the name, or stand before a counter's _total. */
+/* Told with the family when it is known by then. */
 static bool take_unit(struct protobuf_parser *p, struct str unit, struct err *err)
 {
-    const struct exposition_handler *h = &p->handler;
-    if (!unit.n || !p->announced)
-        return true; /* a family without metrics is not told */
-    struct str name = buf_str(&p->name), base = name;
-    bool total = p->family.type == METRIC_COUNTER && str_ends(name, STR("_total"));
-    base.n -= total ? 6 : 0;
-    if (!str_is_utf8(unit) || !str_ends(base, unit) || base.n == unit.n || base.p[base.n - unit.n - 1] != '_')
-        return err_set(err, "unit \"%.*s\" not a suffix of %s \"%.*s\"", STR_ARG(unit), total ? "counter" : "metric",
-                       STR_ARG(name));
-    return !h->on_unit || h->on_unit(h->ctx, name, unit);
+    if (!unit.n || (p->announced && p->unit.n))
+        return true;
+    buf_clear(&p->unit);
+    if (!buf_add_str(&p->unit, unit))
+        return err_set(err, "too long");
+    return !p->announced || tell_unit(p, unit, err);
 }
 
 static bool take_text(struct protobuf_parser *p, struct buf *to, struct str text, struct err *err)
@@ -172,6 +188,20 @@ static void family_end(struct protobuf_parser *p)
     p->in_family = p->announced = false;
     buf_clear(&p->name);
     buf_clear(&p->help);
+    buf_clear(&p->unit);
+}
+
+/* The unit of a whole family. What is malformed, its items' turn will tell. */
+static void find_unit(struct protobuf_parser *p, struct str family)
+{
+    struct wire_reader r = wire_open(family);
+    struct wire_field f;
+    while (wire_next(&r, &f)) {
+        if (f.number != FAMILY_UNIT)
+            continue;
+        buf_clear(&p->unit);
+        buf_add_str(&p->unit, f.bytes);
+    }
 }
 
 static bool take_length(struct protobuf_parser *p, struct str at, size_t *used, struct err *err)
@@ -181,9 +211,14 @@ static bool take_length(struct protobuf_parser *p, struct str at, size_t *used, 
     p->left = varint(&r, &cut);
     if (cut)
         return needs_more(p, at.n + 1, used);
-    *used = (size_t)(r.p - (const uint8_t *)at.p);
     if (r.bad)
         return err_set(err, "malformed length");
+    *used = (size_t)(r.p - (const uint8_t *)at.p);
+    if (p->left <= SMALL_FAMILY) {
+        if (at.n - *used < p->left)
+            return needs_more(p, *used + p->left, used);
+        find_unit(p, str_make(at.p + *used, (size_t)p->left));
+    }
     p->in_family = true;
     family_end(p);
     return true;
@@ -261,6 +296,17 @@ static bool fail(struct protobuf_parser *p, const struct err *why, struct err *e
     return err_set(err, "metric family %llu (%.*s): %s", number, name.n < 120 ? (int)name.n : 120, name.p, why->msg);
 }
 
+/* Leaves out what of an unknown field is there. */
+static struct str skip_some(struct protobuf_parser *p, struct str at)
+{
+    size_t n = at.n < p->skip ? at.n : (size_t)p->skip;
+    if (n) {
+        p->skip -= n;
+        family_end(p);
+    }
+    return str_skip(at, n);
+}
+
 /* Takes from at.p what fits to what is carried; *used says how much. */
 static bool feed_carry(struct protobuf_parser *p, struct str at, size_t *used, struct err *err)
 {
@@ -270,8 +316,12 @@ static bool feed_carry(struct protobuf_parser *p, struct str at, size_t *used, s
         return err_set(err, "a message beyond the limit of %zu bytes", p->max_message);
     if (*used < missing)
         return true;
-    if (!take(p, buf_str(&p->carry), &taken, err))
-        return false;
+    struct str item = buf_str(&p->carry);
+    do { /* one, or all of a family */
+        if (!take(p, item, &taken, err))
+            return false;
+        item = skip_some(p, str_skip(item, taken));
+    } while (taken && item.n);
     if (taken)
         buf_clear(&p->carry);
     return true;
@@ -280,9 +330,7 @@ static bool feed_carry(struct protobuf_parser *p, struct str at, size_t *used, s
 static bool feed_some(struct protobuf_parser *p, struct str at, size_t *used, struct err *err)
 {
     if (p->skip) {
-        *used = at.n < p->skip ? at.n : (size_t)p->skip;
-        p->skip -= *used;
-        family_end(p);
+        *used = at.n - skip_some(p, at).n;
         return true;
     }
     if (p->carry.n)

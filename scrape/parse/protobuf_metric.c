@@ -11,6 +11,7 @@
 #include "series_write.h"
 
 #define NO_SUFFIX STR_NULL
+#define KEEP ((size_t)64 << 10) /* of a buffer, between bodies */
 
 struct metric_reader *metric_reader_new(size_t max_message)
 {
@@ -44,6 +45,11 @@ void metric_reader_begin(struct metric_reader *m, const struct exposition_option
 {
     m->options = *options;
     m->handler = *handler;
+    buf_trim(&m->labels, KEEP);
+    buf_trim(&m->series, KEEP);
+    buf_trim(&m->bytes, KEEP);
+    if ((m->histogram.positive.counts_cap + m->histogram.negative.counts_cap) * 8 > KEEP)
+        histogram_free(&m->histogram);
 }
 
 /* ---- samples ---- */
