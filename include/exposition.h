@@ -76,7 +76,7 @@ void exposition_free(struct exposition_parser *p);
 void exposition_begin(struct exposition_parser *p, const struct exposition_options *options,
                       const struct exposition_handler *handler);
 /* Takes the next piece, cut anywhere. False on the first error: err says "line L, column C: why", of protobuf
-   "metric family N: why" (Prometheus's reasons where it has one); the parser then takes nothing more until
+   "metric family N (name): why" (Prometheus's reasons where it has one); the parser then takes nothing more until
    exposition_begin. */
 bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 /* The body is over: parses a last line without newline; OpenMetrics must have had its # EOF. */

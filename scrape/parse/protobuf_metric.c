@@ -233,7 +233,6 @@ static void metric_clear(struct metric_reader *m)
 {
     arena_reset(&m->arena);
     buf_clear(&m->labels);
-    histogram_clear(&m->histogram);
     m->exemplars_n = 0;
     m->exemplar = STR_NULL;
     m->ts_ms = m->start_ts_ms = 0;
@@ -245,6 +244,8 @@ static void metric_clear(struct metric_reader *m)
 bool metric_read(struct metric_reader *m, const struct metric_family *family, struct str message, struct err *err)
 {
     metric_clear(m);
+    if (family->type == METRIC_SUMMARY || family->type >= METRIC_HISTOGRAM)
+        histogram_clear(&m->histogram);
     m->family = family;
     m->message = message;
     if (!metric_scan(m, err))

@@ -3,6 +3,7 @@
 #include "protobuf_private.h"
 
 #include "base/alloc.h"
+#include "private.h"
 #include "series_write.h"
 
 #define EXEMPLARS_MAX CLASSIC_BUCKETS_MAX
@@ -48,11 +49,16 @@ static bool label_pair(struct str bytes, struct label *l, struct err *err)
     return !r.bad || metric_malformed("LabelPair", err);
 }
 
+static bool is_utf8(struct str s)
+{
+    return text_is_ascii(s) || str_is_utf8(s);
+}
+
 static bool check_label(const struct label *l, struct err *err)
 {
-    if (l->name.n == 0 || !str_is_utf8(l->name))
+    if (l->name.n == 0 || !is_utf8(l->name))
         return err_set(err, "invalid label name: %.*s", STR_ARG(l->name));
-    if (!str_is_utf8(l->value))
+    if (!is_utf8(l->value))
         return err_set(err, "invalid label value: %.*s", STR_ARG(l->value));
     return true;
 }
