@@ -9,14 +9,15 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "inflate.h"
+#include "negotiate.h"
+#include "unzstd.h"
 
 #define OUT_BYTES (32 * 1024)
 #define SPARE_INFLATERS_MAX 16
+#define CONTENT_TYPE_MAX 256
 #define REFUSED_BODY_MAX (64 * 1024) /* of an error page: read so that the connection can be kept */
-
-/* Only what the parser reads is asked for. The wording is vmagent's. */
-#define ACCEPT "Accept: text/plain;version=0.0.4;q=1,*/*;q=0.1"
 
 struct fetcher {
     struct loop *loop;
@@ -31,7 +32,11 @@ struct fetch {
     struct fetcher *fetcher;
     struct fetch_request request;
     struct http_call *call;
-    struct inflater *inflater; /* NULL when the body is not compressed */
+    struct inflater *inflater; /* of a gzip body */
+    struct unzstd *unzstd;     /* of a zstd one */
+    char content_type[CONTENT_TYPE_MAX];
+    enum exposition_format format;
+    bool decided; /* what the format is */
     struct err why;            /* our reason for stopping */
     int64_t started_ms;
     uint64_t body_bytes, wire_bytes;
@@ -82,6 +87,7 @@ static void fetch_free(struct fetch *fetch)
 {
     if (fetch->inflater)
         inflater_put(fetch->fetcher, fetch->inflater);
+    unzstd_free(fetch->unzstd);
     target_unref(fetch->request.target);
     config_unref(fetch->request.config);
     free(fetch);
@@ -89,31 +95,53 @@ static void fetch_free(struct fetch *fetch)
 
 /* ---- the answer ---- */
 
-/* Prometheus refuses unknown types when no fallback is configured. We do not negotiate and read one
-   format, so only those are refused that are certainly another one. */
-static void check_content_type(struct fetch *fetch, struct str value)
+static bool is_word(struct str value, const char *word)
 {
-    static const char *const foreign[] = {"application/openmetrics-text", "application/vnd.google.protobuf"};
-    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
-        size_t n = strlen(foreign[i]);
-        if (value.n >= n && strncasecmp(value.p, foreign[i], n) == 0)
-            err_set(&fetch->why, "received unsupported Content-Type \"%.*s\"", STR_ARG(value));
-    }
+    return value.n == strlen(word) && strncasecmp(value.p, word, value.n) == 0;
+}
+
+static void begin_decoding(struct fetch *fetch, struct str encoding)
+{
+    if (encoding.n == 0 || is_word(encoding, "identity"))
+        return;
+    if (is_word(encoding, "gzip") && !fetch->unzstd)
+        fetch->inflater = fetch->inflater ? fetch->inflater : inflater_get(fetch->fetcher);
+    else if (is_word(encoding, "zstd") && !fetch->inflater)
+        fetch->unzstd = fetch->unzstd ? fetch->unzstd : unzstd_new();
+    else
+        err_set(&fetch->why, "received unsupported Content-Encoding \"%.*s\"", STR_ARG(encoding));
 }
 
 static void on_header(void *ctx, struct str name, struct str value)
 {
     struct fetch *fetch = ctx;
-    if (str_eq_c(name, "content-type")) {
-        check_content_type(fetch, value);
-    } else if (str_eq_c(name, "content-encoding")) {
-        if (value.n == 0 || (value.n == 8 && strncasecmp(value.p, "identity", 8) == 0))
-            return;
-        if (value.n != 4 || strncasecmp(value.p, "gzip", 4) != 0)
-            err_set(&fetch->why, "received unsupported Content-Encoding \"%.*s\"", STR_ARG(value));
-        else if (!fetch->inflater)
-            fetch->inflater = inflater_get(fetch->fetcher);
+    if (str_eq_c(name, "content-type") && !fetch->content_type[0])
+        snprintf(fetch->content_type, sizeof fetch->content_type, "%.*s", STR_ARG(value));
+    else if (str_eq_c(name, "content-encoding"))
+        begin_decoding(fetch, value);
+}
+
+/* Before the first byte of the body. */
+static bool decide_format(struct fetch *fetch)
+{
+    const struct target *t = fetch->request.target;
+    struct err why = {0};
+    fetch->decided = true;
+    switch (negotiate_format(fetch->request.job, str_of(fetch->content_type), &fetch->format, &why)) {
+    case NEGOTIATED_NOTHING:
+        return err_set(&fetch->why, "%s", why.msg);
+    case NEGOTIATED_FALLBACK:
+        log_throttled(t->phase + 3, LOG_WARN, "scrape", "job %.*s: %s: %s", STR_ARG(t->job), t->url, why.msg);
+        return true;
+    case NEGOTIATED:
+        return true;
     }
+    return true;
+}
+
+enum exposition_format fetch_format(const struct fetch *fetch)
+{
+    return fetch->format;
 }
 
 static bool take(void *ctx, const void *p, size_t n)
@@ -136,11 +164,13 @@ static bool on_body(void *ctx, long status, const void *p, size_t n)
         fetch->refused_bytes += n;
         return fetch->refused_bytes <= REFUSED_BODY_MAX;
     }
-    if (err_is(&fetch->why))
+    if (err_is(&fetch->why) || (!fetch->decided && !decide_format(fetch)))
         return false;
-    if (!fetch->inflater)
-        return take(fetch, p, n);
-    return inflater_feed(fetch->inflater, p, n, fetch->fetcher->out, OUT_BYTES, take, fetch, &fetch->why);
+    if (fetch->inflater)
+        return inflater_feed(fetch->inflater, p, n, fetch->fetcher->out, OUT_BYTES, take, fetch, &fetch->why);
+    if (fetch->unzstd)
+        return unzstd_feed(fetch->unzstd, p, n, fetch->fetcher->out, OUT_BYTES, take, fetch, &fetch->why);
+    return take(fetch, p, n);
 }
 
 /* HTTP/1.1's usual phrases; libcurl does not keep what the server wrote. */
@@ -180,6 +210,8 @@ static void judge(struct fetch *fetch, const struct http_result *r)
         err_set(&fetch->why, "%.*s", STR_ARG(r->error));
     else if (fetch->inflater && !inflater_finished(fetch->inflater))
         err_set(&fetch->why, "the gzip body ends too early");
+    else if (fetch->unzstd && !unzstd_finished(fetch->unzstd))
+        err_set(&fetch->why, "the zstd body ends too early");
 }
 
 static bool start_call(struct fetch *fetch, bool fresh, struct err *err);
@@ -211,17 +243,27 @@ static void on_done(void *ctx, const struct http_result *r)
 
 /* ---- the request ---- */
 
+static const char *accept_encoding(const struct config_job *job)
+{
+    if (!job->enable_compression)
+        return "Accept-Encoding: identity";
+    return job->offer_zstd ? "Accept-Encoding: zstd, gzip;q=0.9" : "Accept-Encoding: gzip";
+}
+
 static bool start_call(struct fetch *fetch, bool fresh, struct err *err)
 {
     const struct target *t = fetch->request.target;
     double seconds = (double)t->timeout_ms / 1000;
-    char timeout[80];
+    bool close = fetch->request.job->disable_keepalive;
+    char timeout[80], accept[8 + NEGOTIATE_ACCEPT_MAX] = "Accept: ";
+    negotiate_accept(fetch->request.job, accept + 8);
     snprintf(timeout, sizeof timeout, "X-Prometheus-Scrape-Timeout-Seconds: %.15g", seconds);
     const char *headers[] = {
-        ACCEPT,
-        fetch->request.job->enable_compression ? "Accept-Encoding: gzip" : "Accept-Encoding: identity",
+        accept,
+        accept_encoding(fetch->request.job),
         fetch->fetcher->user_agent,
         timeout,
+        close ? "Connection: close" : NULL,
         NULL,
     };
     int64_t spent = clock_mono_ms() - fetch->started_ms;
@@ -231,7 +273,7 @@ static bool start_call(struct fetch *fetch, bool fresh, struct err *err)
         .options = &fetch->request.job->http,
         .timeout_ms = t->timeout_ms > spent ? t->timeout_ms - spent : 1,
         .spread = t->phase,
-        .fresh_connection = fresh,
+        .fresh_connection = fresh || close,
         .unix_socket = t->unix_socket,
         .on_header = on_header,
         .on_body = on_body,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fetch: one GET of a target: the request's headers, what counts as a good answer, gunzip and the body
-   limit. */
+/* fetch: one GET of a target: the request's headers, what counts as a good answer and which format it has,
+   decompression and the body limit. */
 #ifndef OBSAGENT_SCRAPE_FETCH_H
 #define OBSAGENT_SCRAPE_FETCH_H
 
+#include "exposition.h"
 #include "http.h"
 #include "target.h"
 
@@ -42,5 +43,7 @@ struct fetch;
 /* NULL and err when it cannot even be started; no callback follows then. */
 struct fetch *fetch_start(struct fetcher *f, const struct fetch_request *request, struct err *err) MUSTCHECK;
 void fetch_cancel(struct fetch *fetch);
+/* The format of the body, known from its first byte on. */
+enum exposition_format fetch_format(const struct fetch *fetch);
 
 #endif

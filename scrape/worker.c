@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "failure_log.h"
 #include "fetch.h"
 #include "pool.h"
 
@@ -307,6 +308,9 @@ static void publish(struct slot *slot, const struct fetch_result *r, const struc
     pthread_mutex_unlock(&w->lock);
     log_change(slot, was, a->up, why);
     log_limited(slot, a);
+    const char *log_file = slot->history->job->scrape_failure_log_file;
+    if (!a->up && log_file)
+        failure_log_write(log_file, slot->pool.target, clock_wall_ms(), why->msg);
 }
 
 /* The first bytes, or the end when there were none. */
@@ -315,7 +319,8 @@ static struct append_scrape *need_scrape(struct slot *slot)
     if (!slot->scrape) {
         history_end(slot->before, slot->ts_ms - 1);
         slot->before = NULL;
-        slot->scrape = append_begin(slot->history->append, slot->ts_ms, EXPOSITION_TEXT);
+        slot->scrape = append_begin(slot->history->append, slot->ts_ms,
+                                    slot->fetch ? fetch_format(slot->fetch) : EXPOSITION_TEXT);
     }
     return slot->scrape;
 }

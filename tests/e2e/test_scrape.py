@@ -220,14 +220,31 @@ CASES = [
     Case("repeated_label", **once('a{x="1",x="2"} 1\n', {}), error='label name "x" is not unique', reports=[DOWN]),
     Case("no_metric_name", **once('{a="b"} 1\n', {}), error="line 1, column 1: metric name not set", reports=[DOWN]),
     Case(
-        "openmetrics",
-        **once("m 1\n# EOF\n", {}),
-        error='received unsupported Content-Type "application/openmetrics-text; version=1.0.0"',
+        "any_text",
+        **once("m 1\n", {}),
+        error='received unsupported Content-Type "text/html" and no fallback_scrape_protocol specified for target',
         reports=[DOWN],
-        set_up={"content_type": "application/openmetrics-text; version=1.0.0"},
+        set_up={"content_type": "text/html"},
     ),
-    Case("any_text", **once("m 1\n", {"m": 1}), set_up={"content_type": "text/html"}),
-    Case("no_content_type", **once("m 1\n", {"m": 1}), set_up={"content_type": ""}),
+    Case(
+        "any_text_with_fallback",
+        **once("m 1\n", {"m": 1}),
+        extra="  fallback_scrape_protocol: PrometheusText0.0.4\n",
+        set_up={"content_type": "text/html"},
+    ),
+    Case(
+        "no_content_type",
+        **once("m 1\n", {}),
+        error="non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified",
+        reports=[DOWN],
+        set_up={"content_type": ""},
+    ),
+    Case(
+        "no_content_type_with_fallback",
+        **once("m 1\n", {"m": 1}),
+        extra="  fallback_scrape_protocol: PrometheusText0.0.4\n",
+        set_up={"content_type": ""},
+    ),
     Case(
         "sample_limit",
         [
@@ -299,7 +316,7 @@ CASES = [
         asks=lambda path, headers: path == "/metrics"
         and headers["X-Prometheus-Scrape-Timeout-Seconds"] == "0.9"
         and headers["User-Agent"].startswith("obsagent/")
-        and headers["Accept"].startswith("text/plain;version=0.0.4")
+        and headers["Accept"].startswith("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,")
         and headers["Accept-Encoding"] == "gzip"
         and "Authorization" not in headers,
     ),

@@ -43,7 +43,7 @@ static void answer_gzip(int fd, const char *body)
                   .next_out = (Bytef *)packed, .avail_out = sizeof packed};
     deflateInit2(&z, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
     deflate(&z, Z_FINISH);
-    answer(fd, "200 OK\r\nContent-Encoding: gzip", packed, sizeof packed - z.avail_out);
+    answer(fd, "200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip", packed, sizeof packed - z.avail_out);
     deflateEnd(&z);
 }
 
@@ -55,11 +55,11 @@ static void serve(int fd, const char *path)
     else if (strncmp(path, "/404", 4) == 0)
         answer(fd, "404 Not Found", "no", 2);
     else if (strncmp(path, "/bad", 4) == 0)
-        answer(fd, "200 OK", "m 1\n} 2\n", 8);
-    else if (strncmp(path, "/openmetrics", 12) == 0)
-        answer(fd, "200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0", "# EOF\n", 6);
+        answer(fd, "200 OK\r\nContent-Type: text/plain", "m 1\n} 2\n", 8);
+    else if (strncmp(path, "/html", 5) == 0)
+        answer(fd, "200 OK\r\nContent-Type: text/html", "m 1\n", 4);
     else if (strncmp(path, "/brotli", 7) == 0)
-        answer(fd, "200 OK\r\nContent-Encoding: br", "x", 1);
+        answer(fd, "200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: br", "x", 1);
     else if (strncmp(path, "/hang", 5) == 0)
         hang_seen++;
     else
@@ -269,7 +269,7 @@ static void request_says_what_prometheus_says(void **state)
     assert_non_null(strstr(last_request, "\r\nUser-Agent: tester/1\r\n"));
     assert_non_null(strstr(last_request, "\r\nX-Prometheus-Scrape-Timeout-Seconds: 0.15\r\n"));
     assert_non_null(strstr(last_request, "\r\nAccept-Encoding: identity\r\n"));
-    assert_non_null(strstr(last_request, "\r\nAccept: text/plain;version=0.0.4;"));
+    assert_non_null(strstr(last_request, "\r\nAccept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"));
 }
 
 static void failures_say_why(void **state)
@@ -281,14 +281,14 @@ static void failures_say_why(void **state)
           "- {job_name: brotli, metrics_path: /brotli, static_configs: [{targets: [$T]}]}\n"
           "- {job_name: dropped, static_configs: [{targets: [$T]}], relabel_configs: [{action: drop}]}\n"
           "- {job_name: hang, metrics_path: /hang, static_configs: [{targets: [$T]}]}\n"
-          "- {job_name: om, metrics_path: /openmetrics, static_configs: [{targets: [$T]}]}\n"
+          "- {job_name: html, metrics_path: /html, static_configs: [{targets: [$T]}]}\n"
           "- {job_name: samples, sample_limit: 1, static_configs: [{targets: [$T]}]}\n");
     wait_for("__name__=up,job=a404, 0\n", 1);
     wait_for("__name__=up,job=bad, 0\n", 1);
     wait_for("__name__=up,job=body, 0\n", 1);
     wait_for("__name__=up,job=brotli, 0\n", 1);
     wait_for("__name__=up,job=hang, 0\n", 1);
-    wait_for("__name__=up,job=om, 0\n", 1);
+    wait_for("__name__=up,job=html, 0\n", 1);
     wait_for("__name__=up,job=samples, 0\n", 1);
     assert_int_equal(count("__name__=m,"), 0);
     struct buf got;
@@ -300,7 +300,7 @@ static void failures_say_why(void **state)
         "body down body size limit exceeded\n",
         "brotli down received unsupported Content-Encoding \"br\"\n",
         "hang down context deadline exceeded (150ms) while waiting for the response\n",
-        "om down received unsupported Content-Type \"application/openmetrics-text; version=1.0.0\"\n",
+        "html down received unsupported Content-Type \"text/html\" and no fallback_scrape_protocol specified for target\n",
         "samples down sample limit exceeded\n",
         "dropped unknown dropped \n",
     };
