@@ -93,6 +93,9 @@ void exposition_set_lenient(struct exposition_parser *p,
    empty values stay. Error text is "column C: why". */
 bool exposition_parse_series(struct str series, struct labels *l, struct err *err) MUSTCHECK;
 
+/* The same by the rules of OpenMetrics: no blanks anywhere, a comma between labels. */
+bool exposition_parse_series_strict(struct str series, struct labels *l, struct err *err) MUSTCHECK;
+
 /* A number as Go's strconv.ParseFloat reads it in this format (no hex, no underscores; Inf, NaN in any case),
    correctly rounded, i.e. equal to strtod. */
 bool exposition_parse_value(struct str text, double *v) MUSTCHECK;

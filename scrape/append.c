@@ -419,6 +419,7 @@ struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum 
     if (!t->own_settings)
         t->settings = target_settings_of(t->job);
     s->t = t;
+    s->format = format;
     scrape_reset(s);
     s->ts_ms = ts_ms;
     s->max_ts_ms = clock_wall_ms() + AHEAD_MAX_MS;

@@ -194,7 +194,8 @@ enum append_made append_labels_make(struct append_scrape *s, const struct exposi
     const struct config_job *job = s->t->job;
     struct err why = {0};
     arena_reset(&s->arena);
-    if (!exposition_parse_series(sample->series, &s->labels, &why)) {
+    if (!(s->format == EXPOSITION_OPENMETRICS ? exposition_parse_series_strict
+                                              : exposition_parse_series)(sample->series, &s->labels, &why)) {
         unsigned long long column = 0;
         int skip = 0;
         s->scraped--; /* the parser let it pass unread: it was no sample */

@@ -113,6 +113,7 @@ struct append_scrape {
     struct append_target *t;
     struct append_scrape *prev, *next;
     struct exposition_parser *parser;
+    enum exposition_format format;
     int64_t ts_ms, max_ts_ms;
     uint64_t fed;       /* body bytes */
     uint64_t scraped;   /* samples taken in diff mode or refused; in steady mode `n` counts */

@@ -10,9 +10,22 @@
 
 #include <stdint.h>
 
+struct text_parser;
+
 /* ---- one parser for each format; the contracts are those of exposition.h ---- */
 
 typedef void exposition_error_fn(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why);
+
+/* What became of a line: taken; the handler said stop; wrong (the flaw says why). */
+enum verdict { TAKEN, STOPPED, WRONG };
+struct flaw;
+/* A line of another format, without its newline; `ended` when there was one. */
+typedef enum verdict text_line_fn(void *ctx, struct str line, bool ended, struct flaw *flaw);
+
+/* The text parser's stream with another reader of lines; NULL for the text format itself. */
+void text_set_reader(struct text_parser *p, text_line_fn *read_line, void *ctx);
+/* The number of the line at hand. */
+uint64_t text_line(const struct text_parser *p);
 
 struct text_parser *text_new(size_t max_line);
 void text_free(struct text_parser *p);
@@ -65,6 +78,10 @@ bool flaw_got(struct flaw *flaw, struct str text);
 /* Reads `name{labels}` from the start of text (leading blanks are skipped). On success *end is the offset
    behind the series. With l NULL it only checks. */
 bool series_scan(struct str text, struct labels *l, size_t *end, struct flaw *flaw);
+/* The same as OpenMetrics wants it: no blanks, commas between labels. */
+bool series_scan_strict(struct str text, struct labels *l, size_t *end, struct flaw *flaw);
+/* Reads the labels of an exemplar, whose brace stands at `from`, to *end behind the closing one. */
+bool exemplar_scan(struct str text, size_t from, struct labels *l, size_t *end, struct flaw *flaw);
 /* Reads value and timestamp of a sample line, from offset i behind the series to the end. */
 bool line_rest(struct str line, size_t i, double *value, bool *has_ts, int64_t *ts_ms, struct flaw *flaw);
 /* Most text is: eight bytes at a time, before anything looks at runes. */
@@ -84,6 +101,9 @@ static inline bool text_is_ascii(struct str s)
 /* `text` with \\ \n (and \" when quotes is set) replaced; other escapes stay. A view of text when it has
    none. */
 struct str text_unescape(struct str text, bool quotes, struct arena *arena);
+
+/* The family name of a HELP, TYPE or UNIT line at offset i: bare or quoted. Returns the offset behind it, or 0. */
+size_t text_family_name(struct str line, size_t i, struct str *name, struct arena *arena);
 
 /* The common forms of numbers, correctly rounded: at most 19 significant digits, decimal exponent of the last
    digit within +-27. p must be followed by a byte that is in no number (the newline). Returns the first byte

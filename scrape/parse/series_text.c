@@ -48,7 +48,9 @@ struct scan {
     struct labels *l; /* may be NULL */
     struct flaw *flaw;
     struct str metric;
-    bool named; /* the metric name was given */
+    bool named;    /* the metric name was given */
+    bool strict;   /* OpenMetrics: no blanks, commas between labels, no raw newline */
+    bool exemplar; /* labels alone: no metric name among them */
 };
 
 static bool expected(struct scan *s, const char *what)
@@ -64,7 +66,7 @@ static int peek(const struct scan *s)
 
 static void skip_blanks(struct scan *s)
 {
-    while (s->i < s->text.n && (s->text.p[s->i] == ' ' || s->text.p[s->i] == '\t'))
+    while (!s->strict && s->i < s->text.n && (s->text.p[s->i] == ' ' || s->text.p[s->i] == '\t'))
         s->i++;
 }
 
@@ -103,6 +105,26 @@ struct str text_unescape(struct str text, bool quotes, struct arena *arena)
     return str_make(out, n);
 }
 
+size_t text_family_name(struct str line, size_t i, struct str *name, struct arena *arena)
+{
+    size_t start = i;
+    if (i < line.n && line.p[i] == '"') {
+        for (i++; i < line.n && line.p[i] != '"'; i++)
+            i += line.p[i] == '\\';
+        if (i >= line.n)
+            return 0;
+        *name = text_unescape(str_make(line.p + start + 1, i - start - 1), true, arena);
+        return i + 1;
+    }
+    for (; i < line.n; i++) {
+        char c = line.p[i];
+        if (!is_letter(c) && c != ':' && !(i > start && c >= '0' && c <= '9'))
+            break;
+    }
+    *name = str_make(line.p + start, i - start);
+    return i == start ? 0 : i;
+}
+
 /* A quoted string: *raw is what stands between the quotes. A backslash takes the next byte with it, unless
    that is a newline. */
 static bool quoted(struct scan *s, const char *what, struct str *raw)
@@ -119,6 +141,8 @@ static bool quoted(struct scan *s, const char *what, struct str *raw)
         }
         if (c == '\\' && (++i == s->text.n || s->text.p[i] == '\n'))
             break;
+        if (c == '\n' && s->strict)
+            break;
     }
     s->flaw->open_quote = true;
     return flaw_set(s->flaw, s->i, "expected %s, got a quoted string without end", what);
@@ -126,6 +150,8 @@ static bool quoted(struct scan *s, const char *what, struct str *raw)
 
 static bool set_metric(struct scan *s, struct str name, size_t at)
 {
+    if (s->exemplar)
+        return expected(s, "label name");
     if (s->named)
         return flaw_set(s->flaw, at, "metric name already set");
     s->named = true;
@@ -187,6 +213,8 @@ static bool braces(struct scan *s)
         skip_blanks(s);
         if (peek(s) == ',')
             s->i++;
+        else if (s->strict && peek(s) != '}')
+            return expected(s, "comma or brace close");
     }
 }
 
@@ -205,32 +233,66 @@ static bool unique_names(struct scan *s)
     return true;
 }
 
+static bool scan_series(struct scan *s, size_t *end)
+{
+    s->flaw->open_quote = false;
+    skip_blanks(s);
+    size_t start = s->i;
+    struct str name = bare_name(s, true);
+    if (name.n)
+        (void)set_metric(s, name, start);
+    else if (peek(s) != '{')
+        return expected(s, "a valid start token");
+    size_t after_name = s->i;
+    skip_blanks(s);
+    if (peek(s) == '{') {
+        if (!braces(s))
+            return false;
+    } else {
+        s->i = after_name;
+    }
+    if (!s->named)
+        return flaw_set(s->flaw, start, "metric name not set");
+    *end = s->i;
+    if (!s->l)
+        return true;
+    labels_push(s->l, STR("__name__"), s->metric);
+    return unique_names(s);
+}
+
 bool series_scan(struct str text, struct labels *l, size_t *end, struct flaw *flaw)
 {
     struct scan s = {.text = text, .l = l, .flaw = flaw};
+    return scan_series(&s, end);
+}
+
+bool series_scan_strict(struct str text, struct labels *l, size_t *end, struct flaw *flaw)
+{
+    struct scan s = {.text = text, .l = l, .flaw = flaw, .strict = true};
+    return scan_series(&s, end);
+}
+
+bool exemplar_scan(struct str text, size_t from, struct labels *l, size_t *end, struct flaw *flaw)
+{
+    struct scan s = {.text = text, .i = from, .l = l, .flaw = flaw, .strict = true, .exemplar = true};
     flaw->open_quote = false;
-    skip_blanks(&s);
-    size_t start = s.i;
-    struct str name = bare_name(&s, true);
-    if (name.n)
-        (void)set_metric(&s, name, start);
-    else if (peek(&s) != '{')
-        return expected(&s, "a valid start token");
-    size_t after_name = s.i;
-    skip_blanks(&s);
-    if (peek(&s) == '{') {
-        if (!braces(&s))
-            return false;
-    } else {
-        s.i = after_name;
-    }
-    if (!s.named)
-        return flaw_set(flaw, start, "metric name not set");
+    if (!braces(&s))
+        return false;
     *end = s.i;
-    if (!l)
-        return true;
-    labels_push(l, STR("__name__"), s.metric);
-    return unique_names(&s);
+    return true;
+}
+
+bool exposition_parse_series_strict(struct str series, struct labels *l, struct err *err)
+{
+    struct flaw flaw;
+    size_t end = 0;
+    labels_clear(l);
+    bool good = series_scan_strict(series, l, &end, &flaw);
+    if (good && end < series.n) { /* the fast split took part of the line for the series */
+        flaw_set(&flaw, end, "expected value after metric");
+        good = flaw_got(&flaw, series);
+    }
+    return good || err_set(err, "column %zu: %s", flaw.at + 1, flaw.why);
 }
 
 bool exposition_parse_series(struct str series, struct labels *l, struct err *err)

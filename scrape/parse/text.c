@@ -35,12 +35,12 @@ struct text_parser {
     bool in_quote, escaped; /* when joined: the state behind the last byte of carry */
     bool skipping;          /* lenient: throws away the rest of a line that was too long */
     bool failed;
+    text_line_fn *read_line; /* of another format */
+    void *line_ctx;
     uint64_t line; /* of the next line to parse, from 1 */
     struct arena arena;
     void (*on_error)(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why);
 };
-
-enum verdict { TAKEN, STOPPED, WRONG };
 
 struct text_parser *text_new(size_t max_line)
 {
@@ -70,6 +70,17 @@ void text_begin(struct text_parser *p, const struct exposition_handler *handler)
         p->carry = NULL;
         p->carry_cap = 0;
     }
+}
+
+void text_set_reader(struct text_parser *p, text_line_fn *read_line, void *ctx)
+{
+    p->read_line = read_line;
+    p->line_ctx = ctx;
+}
+
+uint64_t text_line(const struct text_parser *p)
+{
+    return p->line;
 }
 
 void text_set_lenient(struct text_parser *p,
@@ -125,28 +136,6 @@ static enum verdict type_line(struct text_parser *p, struct str name, struct str
     return WRONG;
 }
 
-/* The family name of a HELP or TYPE line: bare or quoted. Returns the offset behind it, or 0. */
-static size_t family_name(struct text_parser *p, struct str line, size_t i, struct str *name)
-{
-    size_t start = i;
-    if (i < line.n && line.p[i] == '"') {
-        for (i++; i < line.n && line.p[i] != '"'; i++)
-            i += line.p[i] == '\\';
-        if (i >= line.n)
-            return 0;
-        *name = text_unescape(str_make(line.p + start + 1, i - start - 1), true, &p->arena);
-        return i + 1;
-    }
-    for (; i < line.n; i++) {
-        char c = line.p[i], low = (char)(c | 0x20);
-        bool letter = (low >= 'a' && low <= 'z') || c == '_' || c == ':';
-        if (!letter && !(i > start && c >= '0' && c <= '9'))
-            break;
-    }
-    *name = str_make(line.p + start, i - start);
-    return i == start ? 0 : i;
-}
-
 /* A line whose first byte that is not blank is '#', at offset i. Anything but HELP and TYPE is a comment. */
 static enum verdict comment_line(struct text_parser *p, struct str line, size_t i, struct flaw *flaw)
 {
@@ -159,7 +148,7 @@ static enum verdict comment_line(struct text_parser *p, struct str line, size_t 
     if (at == word + 4)
         return TAKEN;
     arena_reset(&p->arena);
-    size_t end = family_name(p, line, at, &name);
+    size_t end = text_family_name(line, at, &name, &p->arena);
     if (end == 0) {
         flaw_set(flaw, at, "expected metric name after %s", help ? "HELP" : "TYPE");
         flaw_got(flaw, line);
@@ -366,14 +355,15 @@ static void keep_open(struct text_parser *p, struct str line)
 static bool one_line(struct text_parser *p, struct str line, bool last, struct err *err)
 {
     struct flaw flaw;
-    enum verdict verdict = parse_line(p, line, &flaw);
+    flaw.open_quote = false;
+    enum verdict verdict = p->read_line ? p->read_line(p->line_ctx, line, !last, &flaw) : parse_line(p, line, &flaw);
     if (__builtin_expect(verdict == TAKEN, 1))
         return true;
     if (verdict == STOPPED) {
         p->failed = true;
         return false;
     }
-    if (flaw.open_quote && !last && !p->on_error) {
+    if (flaw.open_quote && !last && !p->on_error && !p->read_line) {
         keep_open(p, line);
         return true;
     }
