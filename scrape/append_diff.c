@@ -103,15 +103,14 @@ static bool finals_find(const struct append_scrape *s, struct str ids, uint32_t 
 
 static void finals_rebuild(struct append_scrape *s, size_t want)
 {
-    const uint8_t *p = s->draft.refs, *end = p + s->draft.refs_n;
+    const uint8_t *refs = s->draft.refs;
     table_reset(&s->finals, want);
-    while (p < end) {
+    for (size_t place = 0, next; place < s->draft.refs_n; place = next) {
         struct series_entry e;
-        uint32_t place = (uint32_t)(p - s->draft.refs);
-        series_head(p, &e);
-        p = series_skip(&e);
+        series_head(refs + place, &e);
+        next = (size_t)(series_skip(&e) - refs);
         if (!(e.flags & (SERIES_DROPPED | SERIES_DUPLICATE)))
-            table_put(&s->finals, hash_bytes(e.ids, (size_t)(p - e.ids)), place);
+            table_put(&s->finals, hash_bytes(e.ids, next - (size_t)(e.ids - refs)), (uint32_t)place);
     }
 }
 
