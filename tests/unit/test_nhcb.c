@@ -214,6 +214,22 @@ static void start_times(void **state)
     }
 }
 
+/* The same through the parser of OpenMetrics; gauge histograms stay as they are. */
+static void openmetrics(void **state)
+{
+    static const struct row TEXTS[] = {
+        {"# TYPE h histogram\nh_bucket{le=\"1.0\"} 1 # {id=\"a\"} 0.5 7\nh_bucket{le=\"+Inf\"} 3 # {id=\"b\"} 9\n"
+         "h_sum 4\nh_count 3\nh_created 5\nh_bucket{a=\"b\",le=\"+Inf\"} 2\nh_count{a=\"b\"} 2\n# EOF\n",
+         "T h 3\nh {i 3 sum=4 s=-53 zt=0 z=0 +[0+2: 1 2] le=[1]} #{id=\"a\"} 0.5 @7000\nh_created 5 ^5000(1)\n"
+         "h{a=\"b\"} {i 2 sum=0 s=-53 zt=0 z=0 +[0+1: 2]}\n"},
+        {"# TYPE h gaugehistogram\nh_bucket{le=\"+Inf\"} 3\nh_gsum 1\nh_gcount 3\n# EOF\n",
+         "T h 4\nh_bucket{le=\"+Inf\"} 3\nh_gsum 1\nh_gcount 3\n"},
+        {"# TYPE h histogram\nh_count 3\n", "T h 3\n! line 3, column 1: data does not end with # EOF\n"},
+    };
+    (void)state;
+    CHECK(TEXTS, .nhcb = true, .format = EXPOSITION_OPENMETRICS);
+}
+
 static void stops(void **state)
 {
     struct bed b;
@@ -255,7 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(made),      cmocka_unit_test(left_alone),  cmocka_unit_test(both),  cmocka_unit_test(limited),
         cmocka_unit_test(exemplars), cmocka_unit_test(start_times), cmocka_unit_test(stops),
-        cmocka_unit_test(many_buckets),
+        cmocka_unit_test(many_buckets), cmocka_unit_test(openmetrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
