@@ -204,6 +204,12 @@ void append_target_update(struct append_target *t, const struct config_job *job)
     t->job = job;
 }
 
+void append_target_settings(struct append_target *t, const struct target_settings *settings)
+{
+    t->own_settings = true;
+    t->settings = *settings;
+}
+
 void append_target_free(struct append_target *t)
 {
     if (!t)
@@ -410,6 +416,16 @@ static void scrape_reset(struct append_scrape *s)
     err_clear(&s->err);
 }
 
+/* The first line already is more than the next expected one: nothing is known yet, a series limit has room again, or
+   sample_limit, which only the slow path counts, has been lowered below what is known. */
+static bool must_look(const struct append_scrape *s)
+{
+    const struct series *known = &s->t->series;
+    uint64_t limit = s->t->settings.sample_limit;
+    return known->n == 0 || (limit && known->n - known->dropped - known->limited > limit) ||
+           (known->limited && append_limit_room(s));
+}
+
 struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum exposition_format format)
 {
     static const struct exposition_handler HANDLER = {
@@ -425,7 +441,7 @@ struct append_scrape *append_begin(struct append_target *t, int64_t ts_ms, enum 
     s->max_ts_ms = clock_wall_ms() + AHEAD_MAX_MS;
     s->values = xgrow(s->values, &s->values_cap, t->series.n, sizeof *s->values);
     expect_family(s);
-    if (t->series.n == 0 || (t->series.limited && append_limit_room(s)))
+    if (must_look(s))
         append_diff_enter(s);
     handler.ctx = s;
     struct exposition_options options = {

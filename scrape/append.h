@@ -53,6 +53,8 @@ struct append_target *append_target_new(struct append_worker *w, const struct co
                                         const struct labels *labels, const struct target_settings *settings);
 /* A new configuration generation with the same hash: only swaps the pointer. */
 void append_target_update(struct append_target *t, const struct config_job *job);
+/* Other settings that mean the same series. */
+void append_target_settings(struct append_target *t, const struct target_settings *settings);
 /* Frees without writing markers (shutdown). */
 void append_target_free(struct append_target *t);
 /* Writes stale markers at ts_ms for every live series and for the report series (target gone), then the

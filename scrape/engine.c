@@ -148,7 +148,8 @@ static void hand_out(struct scrape_engine *e, const struct config_job *job, cons
             if (worker_of(e, b->active[k]) == i)
                 part[n++] = b->active[k];
         }
-        worker_update(e->workers[i], e->config, job->job_name, job, part, n);
+        struct worker_targets targets = {part, n, b->active_n};
+        worker_update(e->workers[i], e->config, job, job->job_name, &targets);
     }
 }
 
@@ -203,6 +204,7 @@ static void start_workers(struct scrape_engine *e, const struct config *config)
             .ctx = e->o.ctx,
             .flush_ms = &e->flush_ms,
             .budget = e->budget,
+            .max_concurrent = e->o.max_concurrent,
         };
         workers[i] = worker_new(&options);
     }
@@ -229,7 +231,7 @@ static void forget_jobs(struct scrape_engine *e, const struct config *config)
         if (has_job(config, r->name))
             continue;
         for (size_t k = 0; k < e->workers_n; k++)
-            worker_update(e->workers[k], NULL, r->name, NULL, NULL, 0);
+            worker_update(e->workers[k], NULL, NULL, r->name, &(struct worker_targets){0});
         pthread_mutex_lock(&e->lock);
         record_clear(r);
         free(r->name);
@@ -303,12 +305,13 @@ void scrape_engine_apply(struct scrape_engine *e, struct config *config)
 
 void scrape_engine_stop(struct scrape_engine *e, int64_t deadline_ms)
 {
-    (void)deadline_ms;
     if (e->stopped)
         return;
     e->stopped = true;
     loop_stop(e->loop);
     pthread_join(e->thread, NULL);
+    for (size_t i = 0; i < e->workers_n; i++)
+        worker_stop_begin(e->workers[i], deadline_ms);
     for (size_t i = 0; i < e->workers_n; i++)
         worker_stop(e->workers[i]);
 }

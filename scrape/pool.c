@@ -27,15 +27,39 @@ static void plan(struct schedule *s, int64_t next_wall_ms, int64_t wall_ms, int6
 
 void schedule_start(struct schedule *s, int64_t interval_ms, uint64_t phase, int64_t wall_ms, int64_t mono_ms)
 {
-    s->interval_ms = interval_ms;
+    *s = (struct schedule){.interval_ms = interval_ms};
     /* In groups rather than one by one: a scrape right behind another finds the caches warm and the thread awake, which
        halves its cost; a group is still a small part of the targets. */
     s->offset_ms = interval_ms * (int64_t)(phase >> (64 - GROUPS_LOG2)) >> GROUPS_LOG2;
     plan(s, next_on_grid(s, wall_ms), wall_ms, mono_ms);
 }
 
+void schedule_start_aligned(struct schedule *s, int64_t interval_ms, int64_t align_ms, int64_t offset_ms,
+                            int64_t wall_ms, int64_t mono_ms)
+{
+    *s = (struct schedule){.interval_ms = interval_ms};
+    if (offset_ms)
+        s->offset_ms = offset_ms % interval_ms;
+    else
+        s->offset_ms = (wall_ms + align_ms - 1) / align_ms * align_ms % interval_ms;
+    plan(s, next_on_grid(s, wall_ms), wall_ms, mono_ms);
+}
+
+void schedule_early(struct schedule *s, int64_t in_ms, int64_t wall_ms, int64_t mono_ms)
+{
+    if (wall_ms + in_ms >= s->next_wall_ms)
+        return;
+    s->early = true;
+    plan(s, wall_ms + in_ms, wall_ms, mono_ms);
+}
+
 int64_t schedule_tick(struct schedule *s, int64_t wall_ms, int64_t mono_ms, uint64_t *skipped)
 {
+    if (s->early) {
+        s->early = false;
+        plan(s, next_on_grid(s, wall_ms + s->interval_ms / 2), wall_ms, mono_ms);
+        return wall_ms;
+    }
     int64_t drift = wall_ms - s->next_wall_ms;
     int64_t tolerance = s->interval_ms / 100;
     int64_t late = mono_ms - s->next_mono_ms;

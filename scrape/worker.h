@@ -15,22 +15,31 @@ struct worker_options {
     const char *user_agent;
     void (*emit)(void *ctx, struct block *block);
     void *ctx;
+    unsigned max_concurrent; /* fetches under way, those that hang aside; 0 = 256 */
     struct budget *budget; /* shared by all workers */
     const atomic_llong *flush_ms; /* how soon blocks are sealed; worker_flush_changed tells of a change */
 };
 
 /* Starts the thread. */
 struct worker *worker_new(const struct worker_options *options);
-/* Ends the thread: running scrapes are dropped, what is pending is emitted before this returns. */
+/* Tells it to end: targets of jobs with scrape_on_shutdown are scraped once more until deadline_ms (monotonic), other
+   running scrapes are dropped, what is pending is emitted. Returns at once. */
+void worker_stop_begin(struct worker *w, int64_t deadline_ms);
+/* Waits for that. */
 void worker_stop(struct worker *w);
 /* After worker_stop. */
 void worker_free(struct worker *w);
 
-/* The targets of this worker for one job from now on, sorted by key; takes over one reference of each and
-   the array. `job` lies in config, of which a reference is kept; NULL with no targets for a job that is
-   gone. */
-void worker_update(struct worker *w, struct config *config, const char *job_name,
-                   const struct config_job *job, struct target **targets, size_t n);
+struct worker_targets {
+    struct target **v; /* sorted by key */
+    size_t n;
+    size_t of_job; /* how many the job has in all, for target_limit */
+};
+
+/* The targets of this worker for one job from now on; takes over one reference of each and the array. `job` lies in
+   config, of which a reference is kept; both NULL with no targets for a job that is gone. */
+void worker_update(struct worker *w, struct config *config, const struct config_job *job, const char *job_name,
+                   const struct worker_targets *targets);
 void worker_flush_changed(struct worker *w);
 
 /* ---- for pages and metrics, from any thread ---- */

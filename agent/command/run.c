@@ -284,12 +284,12 @@ static void *watch_second_signal(void *arg)
     return NULL;
 }
 
-static void stop_remote(struct agent *a)
+static void stop_remote(struct agent *a, int64_t deadline_ms)
 {
     struct second_signal second = {.remote = a->remote};
     pthread_t thread;
     bool watching = pthread_create(&thread, NULL, watch_second_signal, &second) == 0;
-    remote_stop(a->remote, clock_mono_ms() + a->flags.shutdown_timeout_ms);
+    remote_stop(a->remote, deadline_ms);
     atomic_store(&second.done, true);
     if (watching)
         pthread_join(thread, NULL);
@@ -299,14 +299,15 @@ static void stop_remote(struct agent *a)
    the rest. Never fails; parts that did not start are skipped. */
 static void stop(struct agent *a)
 {
+    int64_t now = clock_mono_ms(), timeout_ms = a->flags.shutdown_timeout_ms;
     if (a->web)
         web_stop(a->web);
     if (a->scrape) {
         metrics_unregister(collect, a);
-        scrape_engine_stop(a->scrape, 0);
+        scrape_engine_stop(a->scrape, now + timeout_ms / 2); /* half for last scrapes, the rest for sending */
     }
     if (a->remote) {
-        stop_remote(a);
+        stop_remote(a, now + timeout_ms);
         remote_free(a->remote);
     }
     if (a->queue)

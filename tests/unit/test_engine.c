@@ -344,16 +344,82 @@ static void unchanged_target_stays_over_a_reload(void **state)
     assert_int_equal(count("__name__=scrape_series_added,job=a, 2\n"), 1);
 }
 
+static void settings_that_change_no_series_keep_their_memory(void **state)
+{
+    (void)state;
+    apply("- {job_name: a, static_configs: [{targets: [$T]}]}\n");
+    wait_for("__name__=up,job=a, 1\n", 1);
+    apply("- {job_name: a, sample_limit: 9, body_size_limit: 1MB, static_configs: [{targets: [$T]}]}\n");
+    wait_for("__name__=up,job=a, 1\n", 4);
+    assert_int_equal(count("stale"), 0);
+    assert_int_equal(count("__name__=scrape_series_added,job=a, 2\n"), 1);
+    apply("- {job_name: a, sample_limit: 1, static_configs: [{targets: [$T]}]}\n"); /* and the new limit holds */
+    wait_for("__name__=m,a=b,job=a, stale\n__name__=n,job=a, stale\n", 1);
+}
+
 static void changed_job_goes_on_without_a_gap(void **state)
 {
     (void)state;
     apply("- {job_name: a, static_configs: [{targets: [$T]}]}\n");
     wait_for("__name__=up,job=a, 1\n", 1);
-    apply("- {job_name: a, sample_limit: 9, static_configs: [{targets: [$T]}]}\n");
+    apply("- {job_name: a, honor_labels: true, static_configs: [{targets: [$T]}]}\n");
     wait_for("__name__=m,a=b,job=a, stale\n__name__=n,job=a, stale\n", 1);
     size_t before = count("__name__=m,a=b,job=a, 1\n");
     wait_for("__name__=m,a=b,job=a, 1\n", before + 1);
     assert_int_equal(count("__name__=m,a=b,job=a, stale\n"), 1);
+}
+
+static void too_many_targets_fail_without_a_request(void **state)
+{
+    (void)state;
+    apply("- {job_name: many, target_limit: 1, static_configs: [{targets: [$T, \"localhost:1\"]}]}\n");
+    wait_for("__name__=up,job=many, 0\n", 2);
+    struct buf got;
+    buf_init(&got, 65536);
+    scrape_engine_each(engine, note_status, &got);
+    assert_non_null(strstr(buf_c(&got), "many down target_limit exceeded (number of targets: 2, limit: 1)\n"));
+    buf_free(&got);
+    struct scrape_totals totals;
+    scrape_engine_totals(engine, &totals);
+    assert_true(totals.scrapes_target_limit >= 2);
+    apply("- {job_name: many, target_limit: 2, static_configs: [{targets: [$T, \"localhost:1\"]}]}\n");
+    wait_for("__name__=up,job=many, 1\n", 1);
+}
+
+/* Three hang, and two may be under way: those who wait get their turn when the hanging ones have grown old. */
+static void those_that_hang_hold_up_nobody(void **state)
+{
+    (void)state;
+    apply("- {job_name: hang, metrics_path: /hang, static_configs: [{targets: [$T], labels: {n: \"1\"}}, "
+          "{targets: [$T], labels: {n: \"2\"}}, {targets: [$T], labels: {n: \"3\"}}], scrape_interval: 10s, "
+          "scrape_timeout: 10s}\n"
+          "- {job_name: fine, static_configs: [{targets: [$T]}]}\n");
+    wait_for("__name__=up,job=fine, 1\n", 5);
+    struct scrape_totals totals;
+    scrape_engine_totals(engine, &totals);
+    uint64_t started = 0;
+    for (size_t i = 0; i <= SCRAPE_DELAYS; i++)
+        started += totals.start_delay[i];
+    assert_true(started >= 5);
+    assert_int_equal(totals.start_delay[SCRAPE_DELAYS] + totals.start_delay[SCRAPE_DELAYS - 1], 0); /* none over 5 s */
+}
+
+static void last_scrape_at_the_end(void **state)
+{
+    (void)state;
+    apply("- {job_name: once, scrape_interval: 1h, scrape_timeout: 5s, scrape_on_shutdown: true, "
+          "static_configs: [{targets: [$T]}]}\n"
+          "- {job_name: not, scrape_interval: 1h, scrape_timeout: 5s, static_configs: [{targets: [$T]}]}\n"
+          "- {job_name: hang, scrape_interval: 1h, scrape_timeout: 5s, metrics_path: /hang, scrape_on_shutdown: true, "
+          "static_configs: [{targets: [$T]}]}\n");
+    wait_for("__name__=up,job=once, 1\n", 1);
+    wait_for("__name__=up,job=not, 1\n", 1);
+    int64_t start = clock_mono_ms();
+    scrape_engine_stop(engine, start + 300); /* the one that hangs is not waited for longer */
+    assert_in_range(clock_mono_ms() - start, 290, 3000);
+    assert_int_equal(count("__name__=up,job=once, 1\n"), 2);
+    assert_int_equal(count("__name__=up,job=not, 1\n"), 1);
+    assert_int_equal(count("stale"), 0);
 }
 
 static void stop_writes_no_markers_and_loses_nothing(void **state)
@@ -407,7 +473,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(failures_say_why, setup, teardown),
         cmocka_unit_test_setup_teardown(gone_target_ends_with_stale_markers, setup, teardown),
         cmocka_unit_test_setup_teardown(unchanged_target_stays_over_a_reload, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_that_change_no_series_keep_their_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(changed_job_goes_on_without_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many_targets_fail_without_a_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(those_that_hang_hold_up_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(last_scrape_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(stop_writes_no_markers_and_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(many_targets_are_shared_by_workers, setup, teardown),
     };

@@ -77,6 +77,53 @@ static void jump_of_the_wall_clock_moves_the_grid_along(void **state)
     assert_int_equal(skipped, 0);
 }
 
+static void first_tick_comes_early_and_the_grid_follows(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t in_ms;
+        int64_t ticks[3]; /* after 1000000, on a grid of 1005000 + n * 10000 */
+    } cases[] = {
+        {0, {0, 5000, 15000}},      {400, {400, 15000, 25000}}, /* the grid's next is too near */
+        {4999, {4999, 15000, 25000}}, {5000, {5000, 15000, 25000}}, /* the grid itself is early enough */
+        {9000, {5000, 15000, 25000}},
+    };
+    for (size_t i = 0; i < ROWS(cases); i++) {
+        struct schedule s;
+        uint64_t skipped = 0;
+        schedule_start(&s, 10000, HALF, 1000000, 0);
+        schedule_early(&s, cases[i].in_ms, 1000000, 0);
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(s.next_mono_ms, cases[i].ticks[k]);
+            assert_int_equal(schedule_tick(&s, 1000000 + s.next_mono_ms, s.next_mono_ms, &skipped),
+                             1000000 + cases[i].ticks[k]);
+        }
+        assert_int_equal(skipped, 0);
+    }
+}
+
+static void ticks_may_be_aligned(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t interval, align, offset, wall, first, second;
+    } cases[] = {
+        {60000, 60000, 0, 125000, 180000, 240000},  {10000, 60000, 0, 125000, 130000, 140000},
+        {60000, 0, 5000, 126000, 185000, 245000},   {60000, 0, 5000, 120000, 125000, 185000},
+        {60000, 1000, 5000, 120000, 125000, 185000}, {60000, 0, 65000, 120000, 125000, 185000},
+        {60000, 60000, 0, 120000, 120000, 180000},
+    };
+    for (size_t i = 0; i < ROWS(cases); i++) {
+        struct schedule s;
+        uint64_t skipped = 0;
+        schedule_start_aligned(&s, cases[i].interval, cases[i].align, cases[i].offset, cases[i].wall, 7);
+        assert_int_equal(s.next_wall_ms, cases[i].first);
+        assert_int_equal(s.next_mono_ms, 7 + cases[i].first - cases[i].wall);
+        (void)schedule_tick(&s, cases[i].first, s.next_mono_ms, &skipped);
+        assert_int_equal(s.next_wall_ms, cases[i].second);
+    }
+}
+
 /* ---- differences ---- */
 
 static struct buf trace;
@@ -157,6 +204,8 @@ int main(void)
         cmocka_unit_test(large_delay_takes_the_present_time_and_returns_to_the_grid),
         cmocka_unit_test(missed_ticks_are_dropped_and_counted),
         cmocka_unit_test(jump_of_the_wall_clock_moves_the_grid_along),
+        cmocka_unit_test(first_tick_comes_early_and_the_grid_follows),
+        cmocka_unit_test(ticks_may_be_aligned),
         cmocka_unit_test(updates_start_keep_and_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
