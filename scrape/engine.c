@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -13,6 +14,7 @@
 #include "budget.h"
 #include "cpus.h"
 #include "discovery.h"
+#include "shard.h"
 #include "worker.h"
 
 #define FLUSH_MS 1000
@@ -26,11 +28,12 @@ struct job_record {
     struct target **dropped;
     size_t kept;    /* of them in `dropped` */
     size_t dropped_n;
+    size_t other_shard; /* of those: another agent's */
 };
 
 struct scrape_engine {
     struct scrape_options o;
-    char *user_agent;
+    char *user_agent, *shard_label;
     struct budget *budget; /* of series, over all workers */
     atomic_llong flush_ms;
     bool stopped;
@@ -55,6 +58,8 @@ struct built {
     size_t active_n;
     struct target **dropped;
     size_t dropped_n;
+    size_t of_job; /* active ones, those of other agents included */
+    size_t other_shard;
 };
 
 static int by_key(const void *a, const void *b)
@@ -116,14 +121,16 @@ static struct job_record *record_of(struct scrape_engine *e, const char *name)
     return &e->jobs[e->jobs_n++];
 }
 
-static void record_dropped(struct scrape_engine *e, const char *job_name, struct built *b)
+static void record_dropped(struct scrape_engine *e, const struct config_job *job, struct built *b)
 {
-    size_t kept = b->dropped_n < DROPPED_KEPT_MAX ? b->dropped_n : DROPPED_KEPT_MAX;
+    size_t max = job->keep_dropped_targets ? job->keep_dropped_targets : DROPPED_KEPT_MAX;
+    size_t kept = b->dropped_n < max ? b->dropped_n : max;
     for (size_t i = kept; i < b->dropped_n; i++)
         target_unref(b->dropped[i]);
     pthread_mutex_lock(&e->lock);
-    struct job_record *r = record_of(e, job_name);
+    struct job_record *r = record_of(e, job->job_name);
     record_clear(r);
+    r->other_shard = b->other_shard;
     r->dropped = b->dropped;
     r->kept = kept;
     r->dropped_n = b->dropped_n;
@@ -132,6 +139,40 @@ static void record_dropped(struct scrape_engine *e, const char *job_name, struct
 }
 
 /* ---- in the discovery thread ---- */
+
+/* With the label that names this agent, if there is to be one. */
+static struct target *own(const struct scrape_engine *e, struct target *t)
+{
+    char number[16];
+    if (!e->shard_label)
+        return t;
+    snprintf(number, sizeof number, "%u", e->o.shard);
+    struct target *labeled = target_with_label(t, str_of(e->shard_label), str_of(number));
+    target_unref(t);
+    return labeled;
+}
+
+/* Leaves to the other agents what is theirs. */
+static void share(const struct scrape_engine *e, struct built *b)
+{
+    size_t n = 0;
+    if (e->o.shards <= 1 && !e->shard_label)
+        return;
+    b->dropped = xrealloc(b->dropped, (b->dropped_n + b->active_n + 1) * sizeof(struct target *));
+    for (size_t i = 0; i < b->active_n; i++) {
+        struct target *t = b->active[i];
+        if (shard_has(t->phase, e->o.shard, e->o.shards, e->o.replication)) {
+            b->active[n++] = own(e, t);
+            continue;
+        }
+        t->dropped = true;
+        t->drop = TARGET_BY_SHARD;
+        b->dropped[b->dropped_n++] = t;
+        b->other_shard++;
+    }
+    b->active_n = n;
+    qsort(b->active, n, sizeof(struct target *), by_key); /* the label has changed the keys */
+}
 
 static size_t worker_of(const struct scrape_engine *e, const struct target *t)
 {
@@ -148,7 +189,7 @@ static void hand_out(struct scrape_engine *e, const struct config_job *job, cons
             if (worker_of(e, b->active[k]) == i)
                 part[n++] = b->active[k];
         }
-        struct worker_targets targets = {part, n, b->active_n};
+        struct worker_targets targets = {part, n, b->of_job};
         worker_update(e->workers[i], e->config, job, job->job_name, &targets);
     }
 }
@@ -158,10 +199,12 @@ static void on_discovered(void *ctx, const struct config_job *job, const struct 
     struct scrape_engine *e = ctx;
     struct built b;
     build(&b, job, sets, n);
+    b.of_job = b.active_n;
+    share(e, &b);
     log_debug("scrape", "job %s: %zu targets, %zu dropped", job->job_name, b.active_n, b.dropped_n);
     hand_out(e, job, &b);
     free(b.active);
-    record_dropped(e, job->job_name, &b);
+    record_dropped(e, job, &b);
 }
 
 static size_t count_targets(const struct config *config)
@@ -279,6 +322,9 @@ struct scrape_engine *scrape_engine_new(const struct scrape_options *options)
     struct scrape_engine *e = xcalloc(1, sizeof *e);
     e->o = *options;
     e->user_agent = xstrdup(options->user_agent);
+    e->shard_label = options->shard_label ? xstrdup(options->shard_label) : NULL;
+    e->o.shards = options->shards ? options->shards : 1;
+    e->o.replication = options->replication ? options->replication : 1;
     e->budget = budget_new();
     atomic_init(&e->flush_ms, FLUSH_MS);
     pthread_mutex_init(&e->lock, NULL);
@@ -336,6 +382,7 @@ void scrape_engine_free(struct scrape_engine *e)
     free(e->jobs);
     budget_free(e->budget);
     free(e->user_agent);
+    free(e->shard_label);
     free(e);
 }
 
@@ -392,7 +439,7 @@ void scrape_engine_totals(const struct scrape_engine *e, struct scrape_totals *o
     for (size_t i = 0; i < e->workers_n; i++)
         worker_add_totals(e->workers[i], out);
     for (size_t i = 0; i < e->jobs_n; i++)
-        out->targets_dropped += e->jobs[i].dropped_n;
+        out->targets_dropped += e->jobs[i].dropped_n, out->targets_other_shard += e->jobs[i].other_shard;
     unlock(e);
 }
 

@@ -311,6 +311,33 @@ struct target *target_build(const struct config_job *job, const struct labels *d
     return t;
 }
 
+struct target *target_with_label(const struct target *t, struct str name, struct str value)
+{
+    struct arena arena;
+    struct labels public, discovered = {.v = t->discovered, .n = t->discovered_n, .cap = t->discovered_n};
+    arena_init(&arena);
+    labels_init(&public, &arena);
+    for (size_t i = 0; i < t->labels_n; i++)
+        labels_push(&public, t->labels[i].name, t->labels[i].value);
+    labels_set(&public, name, value);
+    labels_sort(&public);
+    struct target *made = target_pack(t->job, &discovered, &public, str_of(t->url),
+                                      t->unix_socket ? str_of(t->unix_socket) : STR_NULL);
+    made->interval_ms = t->interval_ms;
+    made->timeout_ms = t->timeout_ms;
+    made->align_ms = t->align_ms;
+    made->offset_ms = t->offset_ms;
+    made->settings = t->settings;
+    made->phase = t->phase;
+    uint64_t more[] = {t->key, hash_bytes(name.p, name.n), hash_bytes(value.p ? value.p : "", value.n)};
+    uint64_t series[] = {t->series_key, more[1], more[2]};
+    made->key = hash_bytes(more, sizeof more);
+    made->series_key = hash_bytes(series, sizeof series);
+    labels_free(&public);
+    arena_free(&arena);
+    return made;
+}
+
 struct target *target_ref(struct target *t)
 {
     __atomic_add_fetch(&t->refs, 1, __ATOMIC_RELAXED);

@@ -12,6 +12,7 @@
 #include "queue.h"
 #include "remote.h"
 #include "run_flags.h"
+#include "../../scrape/shard.h"
 #include "scrape.h"
 #include "web.h"
 
@@ -189,6 +190,18 @@ static bool start_web(struct agent *a, struct err *err)
     return a->web != NULL;
 }
 
+/* The flags have been checked. */
+static void share_targets(const struct run_flags *f, struct scrape_options *o)
+{
+    struct err none = {0};
+    o->max_concurrent = (unsigned)f->scrape_max_concurrent;
+    o->shards = (unsigned)f->scrape_shards;
+    o->replication = (unsigned)f->scrape_replication_factor;
+    o->shard_label = f->scrape_shard_label && f->scrape_shard_label[0] ? f->scrape_shard_label : NULL;
+    if (!shard_parse(str_of(f->scrape_shard), f->scrape_shards, f->scrape_replication_factor, &o->shard, &none))
+        abort();
+}
+
 static bool start(struct agent *a, struct err *err)
 {
     a->ledger = ledger_new();
@@ -200,6 +213,7 @@ static bool start(struct agent *a, struct err *err)
     a->remote = remote_new(&remote);
     struct scrape_options scrape = {.workers = (unsigned)a->flags.scrape_workers,
                                     .user_agent = OBSAGENT_USER_AGENT, .emit = emit_block, .ctx = a};
+    share_targets(&a->flags, &scrape);
     a->scrape = scrape_engine_new(&scrape);
     metrics_register(collect, a);
     struct config *c = a->config;
@@ -326,8 +340,14 @@ static bool check_flags(const struct run_flags *f)
         fprintf(stderr, "run needs --config.file=FILE (obsagent run --help)\n");
         return false;
     }
-    if (f->scrape_shards > 1) {
-        fprintf(stderr, "--scrape.shards: sharding is not supported yet\n");
+    struct err err = {0};
+    unsigned shard;
+    if (!shard_parse(str_of(f->scrape_shard), f->scrape_shards, f->scrape_replication_factor, &shard, &err)) {
+        fprintf(stderr, "%s\n", err.msg);
+        return false;
+    }
+    if (f->scrape_shard_label && f->scrape_shard_label[0] && !labels_is_legacy_name(str_of(f->scrape_shard_label))) {
+        fprintf(stderr, "--scrape.shard-label: \"%s\" is not a label name\n", f->scrape_shard_label);
         return false;
     }
     if (strcmp(f->storage_durability, "behind") != 0 && strcmp(f->storage_durability, "always") != 0) {

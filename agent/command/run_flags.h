@@ -24,6 +24,8 @@ struct run_flags {
     uint64_t scrape_shards;
     const char *scrape_shard;
     uint64_t scrape_replication_factor;
+    const char *scrape_shard_label; /* NULL = none */
+    uint64_t scrape_max_concurrent; /* 0 = the engine's default */
     int64_t shutdown_timeout_ms;
     bool dry_run;
     bool env_enable;
