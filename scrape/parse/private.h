@@ -10,22 +10,9 @@
 
 #include <stdint.h>
 
-struct text_parser;
-
 /* ---- one parser for each format; the contracts are those of exposition.h ---- */
 
 typedef void exposition_error_fn(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why);
-
-/* What became of a line: taken; the handler said stop; wrong (the flaw says why). */
-enum verdict { TAKEN, STOPPED, WRONG };
-struct flaw;
-/* A line of another format, without its newline; `ended` when there was one. */
-typedef enum verdict text_line_fn(void *ctx, struct str line, bool ended, struct flaw *flaw);
-
-/* The text parser's stream with another reader of lines; NULL for the text format itself. */
-void text_set_reader(struct text_parser *p, text_line_fn *read_line, void *ctx);
-/* The number of the line at hand. */
-uint64_t text_line(const struct text_parser *p);
 
 struct text_parser *text_new(size_t max_line);
 void text_free(struct text_parser *p);

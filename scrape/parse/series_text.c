@@ -282,17 +282,34 @@ bool exemplar_scan(struct str text, size_t from, struct labels *l, size_t *end, 
     return true;
 }
 
+/* The fast split took part of the line for the series: what a full reading says of it. */
+static bool not_series(struct str text, size_t end, struct flaw *flaw)
+{
+    double v;
+    size_t i = end + 1;
+    while (i < text.n && text.p[i] != ' ')
+        i++;
+    struct str number = str_make(text.p + end + 1, i - end - 1);
+    if (text.p[end] == ' ' && number.n && !exposition_parse_value(number, &v)) {
+        number_why(number, flaw, end + 1);
+        return false;
+    }
+    if (text.p[end] == ' ' && number.n) {
+        flaw_set(flaw, i, "expected next entry after value");
+        return flaw_got(flaw, text);
+    }
+    flaw_set(flaw, end, "expected value after metric");
+    return flaw_got(flaw, text);
+}
+
 bool exposition_parse_series_strict(struct str series, struct labels *l, struct err *err)
 {
     struct flaw flaw;
     size_t end = 0;
     labels_clear(l);
-    bool good = series_scan_strict(series, l, &end, &flaw);
-    if (good && end < series.n) { /* the fast split took part of the line for the series */
-        flaw_set(&flaw, end, "expected value after metric");
-        good = flaw_got(&flaw, series);
-    }
-    return good || err_set(err, "column %zu: %s", flaw.at + 1, flaw.why);
+    if (series_scan_strict(series, l, &end, &flaw) && (end == series.n || not_series(series, end, &flaw)))
+        return true;
+    return err_set(err, "column %zu: %s", flaw.at + 1, flaw.why);
 }
 
 bool exposition_parse_series(struct str series, struct labels *l, struct err *err)

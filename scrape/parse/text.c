@@ -12,90 +12,23 @@
    after all (odd but legal) or says what is wrong and where. So no wrong line passes, and no known line is
    looked at twice.
 
-   Lines are read where they lie; only one that is cut by the border of a chunk is put together in `carry`. So
-   is a line whose quoted string goes on over a newline, which the format allows by accident and the fast way
-   does not see (it then is an error if what stands before the newline looks like a whole sample). */
+   A quoted string may go on over a newline, which the format allows by accident and the fast way does not see (it
+   then is an error if what stands before the newline looks like a whole sample). */
 #include "exposition.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "private.h"
-
-#define LINE_MAX_DEFAULT ((size_t)1 << 20)
-#define CARRY_KEEP ((size_t)16 << 10)
+#include "lines.h"
 
 struct text_parser {
     struct exposition_handler handler;
-    size_t max_line;
-    char *carry; /* the beginning of a line whose end has not come yet */
-    size_t carry_n, carry_cap;
-    bool joined;            /* carry begins with whole lines that end inside a quoted string */
-    bool in_quote, escaped; /* when joined: the state behind the last byte of carry */
-    bool skipping;          /* lenient: throws away the rest of a line that was too long */
-    bool failed;
-    text_line_fn *read_line; /* of another format */
-    void *line_ctx;
-    uint64_t line; /* of the next line to parse, from 1 */
+    struct lines lines;
     struct arena arena;
-    void (*on_error)(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why);
 };
 
-struct text_parser *text_new(size_t max_line)
-{
-    struct text_parser *p = xcalloc(1, sizeof *p);
-    p->max_line = max_line ? max_line : LINE_MAX_DEFAULT;
-    arena_init(&p->arena);
-    return p;
-}
-
-void text_free(struct text_parser *p)
-{
-    if (!p)
-        return;
-    arena_free(&p->arena);
-    free(p->carry);
-    free(p);
-}
-
-void text_begin(struct text_parser *p, const struct exposition_handler *handler)
-{
-    p->handler = *handler;
-    p->carry_n = 0;
-    p->joined = p->skipping = p->failed = false;
-    p->line = 1;
-    if (p->carry_cap > CARRY_KEEP) {
-        free(p->carry);
-        p->carry = NULL;
-        p->carry_cap = 0;
-    }
-}
-
-void text_set_reader(struct text_parser *p, text_line_fn *read_line, void *ctx)
-{
-    p->read_line = read_line;
-    p->line_ctx = ctx;
-}
-
-uint64_t text_line(const struct text_parser *p)
-{
-    return p->line;
-}
-
-void text_set_lenient(struct text_parser *p,
-                            void (*on_error)(void *ctx, uint64_t line, uint64_t column, struct str text,
-                                             const char *why))
-{
-    p->on_error = on_error;
-}
-
 /* ---- comments ---- */
-
-static enum verdict give(bool go_on)
-{
-    return go_on ? TAKEN : STOPPED;
-}
 
 static size_t blanks(struct str text, size_t i)
 {
@@ -168,7 +101,7 @@ static enum verdict emit(struct text_parser *p, struct str series, double value,
                                        .value = value,
                                        .has_ts = has_ts,
                                        .ts_ms = ts_ms,
-                                       .line = p->line,
+                                       .line = p->lines.line,
                                        .column = column};
     return give(p->handler.on_sample(p->handler.ctx, &sample));
 }
@@ -276,10 +209,10 @@ static inline enum verdict sample_line(struct text_parser *p, struct str line, s
     return emit(p, str_make(line.p, end), value, has_ts, ts, 1);
 }
 
-/* One line without its newline (which stands behind it). */
-static inline enum verdict parse_line(struct text_parser *p, struct str line, struct flaw *flaw)
+static inline enum verdict read_line(void *parser, struct str line, bool ended, struct flaw *flaw)
 {
-    flaw->open_quote = false;
+    struct text_parser *p = parser;
+    (void)ended;
     if (line.n && line.p[line.n - 1] == '\r')
         line.n--;
     char c = line.n ? line.p[0] : '#';
@@ -293,173 +226,41 @@ static inline enum verdict parse_line(struct text_parser *p, struct str line, st
 
 /* ---- the stream ---- */
 
-/* Reports a wrong line; true when the parse goes on. */
-static bool wrong_line(struct text_parser *p, struct str line, const struct flaw *flaw, struct err *err)
+struct text_parser *text_new(size_t max_line)
 {
-    if (p->on_error) {
-        p->on_error(p->handler.ctx, p->line, flaw->at + 1, line, flaw->why);
-        return true;
-    }
-    p->failed = true;
-    return err_set(err, "line %llu, column %zu: %s", (unsigned long long)p->line, flaw->at + 1, flaw->why);
+    struct text_parser *p = xcalloc(1, sizeof *p);
+    lines_init(&p->lines, max_line, true, read_line, p);
+    arena_init(&p->arena);
+    return p;
 }
 
-static bool too_long(struct text_parser *p, struct str line, struct err *err)
+void text_free(struct text_parser *p)
 {
-    struct flaw flaw;
-    line.n = line.n < 80 ? line.n : 80;
-    flaw_set(&flaw, p->max_line, "line is longer than %zu bytes", p->max_line);
-    return wrong_line(p, line, &flaw, err);
+    if (!p)
+        return;
+    arena_free(&p->arena);
+    lines_free(&p->lines);
+    free(p);
 }
 
-/* Follows quotes through bytes added to a joined line. Its state lives on, so a string over many lines costs
-   its length once. */
-static void follow_quotes(struct text_parser *p, const char *bytes, size_t n)
+void text_begin(struct text_parser *p, const struct exposition_handler *handler)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (p->escaped)
-            p->escaped = false;
-        else if (bytes[i] == '\\')
-            p->escaped = p->in_quote;
-        else if (bytes[i] == '"')
-            p->in_quote = !p->in_quote;
-    }
+    p->handler = *handler;
+    p->lines.error_ctx = handler->ctx;
+    lines_begin(&p->lines);
 }
 
-static void carry_add(struct text_parser *p, const char *bytes, size_t n)
+void text_set_lenient(struct text_parser *p, exposition_error_fn *on_error)
 {
-    p->carry = xgrow(p->carry, &p->carry_cap, p->carry_n + n + 1, 1);
-    if (n)
-        memcpy(p->carry + p->carry_n, bytes, n);
-    p->carry_n += n;
-    if (p->joined)
-        follow_quotes(p, bytes, n);
-}
-
-/* A line ended inside a quoted string: keeps it, newline included, and waits for more. */
-static void keep_open(struct text_parser *p, struct str line)
-{
-    bool own = line.p == p->carry;
-    p->joined = true;
-    p->in_quote = p->escaped = false;
-    p->carry_n = 0;
-    if (own) {
-        follow_quotes(p, line.p, line.n);
-        p->carry_n = line.n;
-    } else {
-        carry_add(p, line.p, line.n);
-    }
-    carry_add(p, "\n", 1);
-}
-
-static bool one_line(struct text_parser *p, struct str line, bool last, struct err *err)
-{
-    struct flaw flaw;
-    flaw.open_quote = false;
-    enum verdict verdict = p->read_line ? p->read_line(p->line_ctx, line, !last, &flaw) : parse_line(p, line, &flaw);
-    if (__builtin_expect(verdict == TAKEN, 1))
-        return true;
-    if (verdict == STOPPED) {
-        p->failed = true;
-        return false;
-    }
-    if (flaw.open_quote && !last && !p->on_error && !p->read_line) {
-        keep_open(p, line);
-        return true;
-    }
-    return wrong_line(p, line, &flaw, err);
-}
-
-/* The carried line is whole. */
-static bool end_carried(struct text_parser *p, bool last, struct err *err)
-{
-    bool was_joined = p->joined;
-    uint64_t newlines = 0;
-    struct str line = str_make(p->carry, p->carry_n);
-    for (size_t i = 0; was_joined && i < line.n; i++)
-        newlines += line.p[i] == '\n';
-    p->carry[p->carry_n] = '\n';
-    p->joined = false;
-    bool go_on = one_line(p, line, last || was_joined, err);
-    if (!p->joined) {
-        p->carry_n = 0;
-        p->line += newlines + 1;
-    }
-    return go_on;
-}
-
-/* The piece completes the carried line. */
-static bool carried_line(struct text_parser *p, const char *piece, size_t n, struct err *err)
-{
-    if (p->skipping) {
-        p->skipping = false;
-        p->line++;
-        return true;
-    }
-    if (p->carry_n + n > p->max_line) {
-        bool go_on = too_long(p, str_make(p->carry, p->carry_n), err);
-        p->carry_n = 0;
-        p->joined = false;
-        p->line++;
-        return go_on;
-    }
-    carry_add(p, piece, n);
-    if (p->joined && p->in_quote) {
-        carry_add(p, "\n", 1);
-        return true;
-    }
-    return end_carried(p, false, err);
-}
-
-/* Keeps the beginning of a line for the next chunk. */
-static bool carry_rest(struct text_parser *p, const char *bytes, size_t n, struct err *err)
-{
-    if (p->skipping)
-        return true;
-    if (p->carry_n + n > p->max_line) {
-        struct str shown = p->carry_n ? str_make(p->carry, p->carry_n) : str_make(bytes, n);
-        p->skipping = true;
-        bool go_on = too_long(p, shown, err);
-        p->carry_n = 0;
-        p->joined = false;
-        return go_on;
-    }
-    carry_add(p, bytes, n);
-    return true;
+    p->lines.on_error = on_error;
 }
 
 bool text_feed(struct text_parser *p, const void *bytes, size_t n, struct err *err)
 {
-    const char *at = bytes, *end = at + n;
-    if (p->failed)
-        return false;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        if (!newline)
-            return carry_rest(p, at, (size_t)(end - at), err);
-        size_t len = (size_t)(newline - at);
-        bool ok;
-        if (p->carry_n || p->skipping) {
-            ok = carried_line(p, at, len, err);
-        } else if (len > p->max_line) {
-            ok = too_long(p, str_make(at, len), err);
-            p->line++;
-        } else {
-            ok = one_line(p, str_make(at, len), false, err);
-            p->line += p->carry_n == 0;
-        }
-        if (!ok)
-            return false;
-        at = newline + 1;
-    }
-    return true;
+    return lines_feed(&p->lines, read_line, bytes, n, err);
 }
 
 bool text_finish(struct text_parser *p, struct err *err)
 {
-    if (p->failed)
-        return false;
-    if (!p->carry_n || p->skipping)
-        return true;
-    return end_carried(p, true, err);
+    return lines_finish(&p->lines, err);
 }

@@ -93,9 +93,20 @@ static bool take_labels(void *ctx, const struct exposition_sample *s)
     return take(ctx, s);
 }
 
-static void bench_parse(const struct buf *body, bool (*on_sample)(void *, const struct exposition_sample *),
-                        const char *what)
+static bool take_labels_strict(void *ctx, const struct exposition_sample *s)
 {
+    struct sink *sink = ctx;
+    struct err err = {0};
+    arena_reset(&sink->arena);
+    if (!exposition_parse_series_strict(s->series, &sink->labels, &err))
+        abort();
+    return take(ctx, s);
+}
+
+static void bench_parse(struct str body, enum exposition_format format,
+                        bool (*on_sample)(void *, const struct exposition_sample *), const char *what)
+{
+    struct exposition_options options = {.format = format};
     struct sink sink = {0};
     struct err err = {0};
     struct exposition_parser *p = exposition_new(0);
@@ -105,8 +116,8 @@ static void bench_parse(const struct buf *body, bool (*on_sample)(void *, const 
     double best = 1e18;
     for (int i = 0; i < ROUNDS * 20; i++) {
         double start = now_ns();
-        exposition_begin(p, NULL, &handler);
-        if (!exposition_feed(p, body->p, body->n, &err) || !exposition_finish(p, &err))
+        exposition_begin(p, &options, &handler);
+        if (!exposition_feed(p, body.p, body.n, &err) || !exposition_finish(p, &err))
             abort();
         double took = now_ns() - start;
         best = took < best ? took : best;
@@ -115,6 +126,28 @@ static void bench_parse(const struct buf *body, bool (*on_sample)(void *, const 
     labels_free(&sink.labels);
     arena_free(&sink.arena);
     exposition_free(p);
+}
+
+/* The same samples as OpenMetrics; in the last row each with an exemplar. */
+static void bench_openmetrics(const struct buf *body)
+{
+    static const char EXEMPLAR[] = " # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 0.67 1520879607.789\n";
+    struct buf out;
+    buf_init(&out, 1 << 25);
+    buf_add_str(&out, buf_str(body));
+    buf_add_c(&out, "# EOF\n");
+    bench_parse(buf_str(&out), EXPOSITION_OPENMETRICS, take, "parse OpenMetrics, known series");
+    bench_parse(buf_str(&out), EXPOSITION_OPENMETRICS, take_labels_strict, "parse OpenMetrics, new series");
+    buf_clear(&out);
+    for (struct str rest = buf_str(body); rest.n;) {
+        struct str line = str_make(rest.p, str_find_char(rest, '\n'));
+        rest = str_skip(rest, line.n + 1);
+        buf_add_str(&out, line);
+        buf_add_c(&out, line.n && line.p[0] != '#' ? EXEMPLAR : "\n");
+    }
+    buf_add_c(&out, "# EOF\n");
+    bench_parse(buf_str(&out), EXPOSITION_OPENMETRICS, take, "parse OpenMetrics, known series, exemplar each");
+    buf_free(&out);
 }
 
 static void bench_numbers(void)
@@ -322,8 +355,9 @@ int main(int argc, char **argv)
         bench_steady(&job);
     printf("body of %d series, %zu bytes (%.1f a sample)\n", SERIES, body.n, (double)body.n / SERIES);
     bench_numbers();
-    bench_parse(&body, take, "parse, known series (cut and number)");
-    bench_parse(&body, take_labels, "parse, new series (labels too)");
+    bench_parse(buf_str(&body), EXPOSITION_TEXT, take, "parse, known series (cut and number)");
+    bench_parse(buf_str(&body), EXPOSITION_TEXT, take_labels, "parse, new series (labels too)");
+    bench_openmetrics(&body);
     bench_block();
     bench_first(&body, &job, &labels, "append, new series, no rules");
     struct relabel_rules *none = job.metric_relabel;

@@ -41,6 +41,12 @@ static void samples(void **state)
         {"a 1 2\na 1 1.5\na 1 1520879607.7899\na 1 -0.5\n# EOF\n",
          "a 1 @2000\na 1 @1500\na 1 @1520879607789\na 1 @-500\n"},
         {"a 1 1e3\n# EOF\n", "a 1 @1000000\n"},
+        {"a 1 1520879607.789\n# EOF\n", "a 1 @1520879607789\n"},
+        /* no int64: an instant that is never */
+        {"a 1 1e17\na 1 -1e300\n# EOF\n", "a 1 @9223372036854775807\na 1 @9223372036854775807\n"},
+        {"a 12345678901234567890123 1\n# EOF\n", "a 1.2345678901234568e+22 @1000\n"},
+        {"{b=\"c\",\"a.b\"} 1\n# EOF\n", "{b=\"c\",\"a.b\"} 1\n"},
+        {"a{b=\"x # {y=\\\"z\\\"} 1\"} 2\n# EOF\n", "a{b=\"x # {y=\\\"z\\\"} 1\"} 2\n"},
     };
     (void)state;
     CHECK(ROWS);
@@ -71,12 +77,26 @@ static void exemplars(void **state)
         {"a 1 # {id=\"x\",t=\"a\\\"b\\n\"} NaN\n# EOF\n", "a 1 #{id=\"x\",t=\"a\\\"b\\n\"} NaN\n"},
         {"a 1 # {id=\"}\",} 2\n# EOF\n", "a 1 #{id=\"}\"} 2\n"},
         {"a 1 # {\"x y\"=\"z\"} 2\n# EOF\n", "a 1 #{\"x y\"=\"z\"} 2\n"},
+        {"a 1 # {id=\"x\"} 2 1e300\n# EOF\n", "a 1\n"}, /* of no time that there is */
+        {"a 1 # {id=\"#\"} 2\n# EOF\n", "a 1 #{id=\"#\"} 2\n"},
+        {"# TYPE g gauge\ng 1 # {id=\"x\"} 2 3\n# EOF\n", "T g 2\ng 1 #{id=\"x\"} 2 @3000\n"},
+        {"a 1 # {id=\"x\"} 1 Inf\n# EOF\n", "! line 1, column 18: invalid exemplar timestamp +Inf\n"},
+        {"a 1 # {id=\"x\"} 1 -Inf\n# EOF\n", "! line 1, column 18: invalid exemplar timestamp -Inf\n"},
+        {"a 1 # {id=\"x\",,b=\"c\"} 1\n# EOF\n", "! line 1, column 15: expected label name, got \",\"\n"},
+        {"a 1 # {id=\"x\", b=\"c\"} 1\n# EOF\n", "! line 1, column 15: expected label name, got \" \"\n"},
+        {"a 1 # {id=\"\xff\"} 1\n# EOF\n", "! line 1, column 11: invalid UTF-8 label value\n"},
+        {"a 1 # {id=\"x\"}  1\n# EOF\n",
+         "! line 1, column 15: expected value after exemplar labels, got \" \"\n"},
+        {"a 1 #{id=\"x\"} 1\n# EOF\n",
+         "! line 1, column 5: strconv.ParseFloat: parsing \"#{id=\"x\"}\": invalid syntax\n"},
+        {"a 1  # {id=\"x\"} 1\n# EOF\n", "! line 1, column 4: expected value after timestamp, got \" \"\n"},
+        {"a # {id=\"x\"} 1\n# EOF\n", "! line 1, column 3: strconv.ParseFloat: parsing \"#\": invalid syntax\n"},
         {"a 1 # {\"x\"} 2\n# EOF\n", "! line 1, column 11: expected label name, got \"}\"\n"},
         {"a 1 # {id=x} 2\n# EOF\n", "! line 1, column 11: expected label value, got \"x\"\n"},
         {"a 1 # {id=\"x\"}\n# EOF\n", "! line 1, column 15: expected value after exemplar labels, got end of line\n"},
         {"a 1 # {id=\"x\"} y\n# EOF\n",
          "! line 1, column 16: strconv.ParseFloat: parsing \"y\": invalid syntax\n"},
-        {"a 1 # {id=\"x\"} 1 NaN\n# EOF\n", "! line 1, column 18: invalid exemplar timestamp nan\n"},
+        {"a 1 # {id=\"x\"} 1 NaN\n# EOF\n", "! line 1, column 18: invalid exemplar timestamp NaN\n"},
         {"a 1 # {id=\"x\"} 1 2 3\n# EOF\n",
          "! line 1, column 19: expected next entry after exemplar timestamp, got \" \"\n"},
         {"a 1 # {id=\"x\"\n# EOF\n", "! line 1, column 14: expected comma or brace close, got end of line\n"},
@@ -107,6 +127,47 @@ static void since_when(void **state)
          "h_sum{a=\"2\"} 1\nh_created{a=\"2\"} 7\n# EOF\n",
          "T h 3\nh_bucket{a=\"1\",le=\"+Inf\"} 1\nh_sum{a=\"1\"} 1\nh_bucket{a=\"2\",le=\"+Inf\"} 1\n"
          "h_sum{a=\"2\"} 1\nh_created{a=\"2\"} 7 ^7000(2)\n"},
+        /* a quoted family, as written */
+        {"# TYPE \"c.d\" counter\n{\"c.d_total\",a=\"b\"} 1\n{\"c.d_created\",a=\"b\"} 2\n# EOF\n",
+         "T c.d 1\n{\"c.d_total\",a=\"b\"} 1\n{\"c.d_created\",a=\"b\"} 2 ^2000(1)\n"},
+        {"# TYPE \"c\\\"d\" counter\n{\"c\\\"d_total\"} 1\n{\"c\\\"d_created\"} 2\n# EOF\n",
+         "T c\"d 1\n{\"c\\\"d_total\"} 1\n{\"c\\\"d_created\"} 2 ^2000(1)\n"},
+        /* the family itself is a counter's point, a longer name is none */
+        {"# TYPE c counter\nc 1\nc_created 2\n# EOF\n", "T c 1\nc 1\nc_created 2 ^2000(1)\n"},
+        {"# TYPE c counter\ncat_total 1\nc_created 2\n# EOF\n", "T c 1\ncat_total 1\nc_created 2\n"},
+        {"# TYPE c counter\nc_total 1\nc_created 2\nc_created 3\n# EOF\n",
+         "T c 1\nc_total 1\nc_created 2 ^2000(1)\nc_created 3\n"},
+        /* headers: of the same family they begin, another family ends what was */
+        {"# TYPE c counter\n# HELP c x\nc_total 1\nc_created 2\n# EOF\n",
+         "T c 1\nH c [x]\nc_total 1\nc_created 2 ^2000(1)\n"},
+        {"# TYPE c counter\nc_total 1\n# HELP c x\nc_created 2\n# EOF\n",
+         "T c 1\nc_total 1\nH c [x]\nc_created 2\n"},
+        {"# TYPE c counter\n# HELP d x\nc_total 1\nc_created 2\n# EOF\n",
+         "T c 1\nH d [x]\nc_total 1\nc_created 2\n"},
+        /* no time, or one before all times: a sample like any other */
+        {"# TYPE c counter\nc_total 1\nc_created NaN\n# EOF\n", "T c 1\nc_total 1\nc_created NaN\n"},
+        {"# TYPE c counter\nc_total 1\nc_created 0\n# EOF\n", "T c 1\nc_total 1\nc_created 0\n"},
+        {"# TYPE c counter\nc_total 1\nc_created -5\n# EOF\n", "T c 1\nc_total 1\nc_created -5\n"},
+        {"# TYPE c counter\nc_total 1\nc_created 1e300\n# EOF\n", "T c 1\nc_total 1\nc_created 1e+300\n"},
+        {"# TYPE c counter\nc_total 1\nc_created 0.0004\n# EOF\n", "T c 1\nc_total 1\nc_created 0.0004\n"},
+        {"# TYPE c counter\nc_total 1\nc_created 1.0006\n# EOF\n", "T c 1\nc_total 1\nc_created 1.0006 ^1001(1)\n"},
+        /* points without quantiles: other labels begin one */
+        {"# TYPE s summary\ns_count{a=\"1\"} 1\ns_sum{a=\"1\"} 1\ns_count{a=\"2\"} 1\ns_sum{a=\"2\"} 1\n"
+         "s_created{a=\"2\"} 3\n# EOF\n",
+         "T s 5\ns_count{a=\"1\"} 1\ns_sum{a=\"1\"} 1\ns_count{a=\"2\"} 1\ns_sum{a=\"2\"} 1\n"
+         "s_created{a=\"2\"} 3 ^3000(2)\n"},
+        /* buckets alone: +Inf is the last */
+        {"# TYPE h histogram\nh_bucket{a=\"1\",le=\"+Inf\"} 1\nh_bucket{a=\"2\",le=\"1\"} 1\n"
+         "h_bucket{a=\"2\",le=\"+Inf\"} 1\nh_created{a=\"2\"} 3\n# EOF\n",
+         "T h 3\nh_bucket{a=\"1\",le=\"+Inf\"} 1\nh_bucket{a=\"2\",le=\"1\"} 1\n"
+         "h_bucket{a=\"2\",le=\"+Inf\"} 1\nh_created{a=\"2\"} 3 ^3000(2)\n"},
+        /* le anywhere; a comma within quotes */
+        {"# TYPE h histogram\nh_bucket{le=\"+Inf\",a=\"x,\\\",y\"} 1\nh_created{a=\"x,\\\",y\"} 3\n# EOF\n",
+         "T h 3\nh_bucket{le=\"+Inf\",a=\"x,\\\",y\"} 1\nh_created{a=\"x,\\\",y\"} 3 ^3000(1)\n"},
+        {"# TYPE h histogram\nh_bucket{le=\"+Inf\",a=\"x\"} 1\nh_created 3\n# EOF\n",
+         "T h 3\nh_bucket{le=\"+Inf\",a=\"x\"} 1\nh_created 3\n"},
+        {"# TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 1\ng_gcount 1\ng_gsum 1\ng_created 3\n# EOF\n",
+         "T g 4\ng_bucket{le=\"+Inf\"} 1\ng_gcount 1\ng_gsum 1\ng_created 3 ^3000(3)\n"},
         {"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_count 2\ns_sum 3\ns_created 4\n# EOF\n",
          "T s 5\ns{quantile=\"0.5\"} 1\ns_count 2\ns_sum 3\ns_created 4 ^4000(3)\n"},
     };
@@ -120,6 +181,21 @@ static void refused(void **state)
         {"", "! line 1, column 1: data does not end with # EOF\n"},
         {"a 1\n", "a 1\n! line 2, column 1: data does not end with # EOF\n"},
         {"a 1", "! line 1, column 4: data does not end with # EOF\n"},
+        {"a 1 # {b=\"c\"} 2 3", "! line 1, column 18: data does not end with # EOF\n"},
+        /* what is wrong with an unfinished line is said first */
+        {"a", "! line 1, column 2: expected value after metric, got end of line\n"},
+        {"a 1 # {b=\"c\"}", "! line 1, column 14: expected value after exemplar labels, got end of line\n"},
+        {"a 1 Nan", "! line 1, column 5: invalid timestamp NaN\n"},
+        {"# EOFa 1", "! line 1, column 6: unexpected data after # EOF\n"},
+        {"# EOF \n", "! line 1, column 6: unexpected data after # EOF\n"},
+        {"# EO", "! line 1, column 1: expected a valid start token, got \"#\"\n"},
+        {"#", "! line 1, column 1: expected a valid start token, got \"#\"\n"},
+        {"#\tTYPE a gauge\n# EOF\n", "! line 1, column 1: expected a valid start token, got \"#\"\n"},
+        {"# TYPE a  gauge\n# EOF\n", "! line 1, column 10: invalid metric type \" gauge\"\n"},
+        {"# TYPE a gauge \n# EOF\n", "! line 1, column 10: invalid metric type \"gauge \"\n"},
+        {"# TYPE \n# EOF\n", "! line 1, column 8: expected metric name after TYPE, got end of line\n"},
+        {"# UNIT a\n# EOF\n", "! line 1, column 9: expected text in UNIT\n"},
+        {"# TYPE \"a gauge\n# EOF\n", "! line 1, column 8: expected metric name after TYPE, got \"\"\"\n"},
         {"# EOF\na 1\n", "! line 2, column 1: unexpected data after # EOF\n"},
         {"# EOF\n\n", "! line 2, column 1: unexpected data after # EOF\n"},
         {"\n# EOF\n", "! line 1, column 1: expected a valid start token, got end of line\n"},
@@ -134,8 +210,19 @@ static void refused(void **state)
         {"a 1 \n# EOF\n", "! line 1, column 4: expected value after timestamp, got \" \"\n"},
         {"a 1 2 3\n# EOF\n", "! line 1, column 6: expected next entry after timestamp, got \" \"\n"},
         {"a 1 #\n# EOF\n", "! line 1, column 5: strconv.ParseFloat: parsing \"#\": invalid syntax\n"},
-        {"a 1 NaN\n# EOF\n", "! line 1, column 5: invalid timestamp nan\n"},
-        {"a 1 Inf\n# EOF\n", "! line 1, column 5: invalid timestamp inf\n"},
+        {"a 1 NaN\n# EOF\n", "! line 1, column 5: invalid timestamp NaN\n"},
+        {"a 1 Inf\n# EOF\n", "! line 1, column 5: invalid timestamp +Inf\n"},
+        {"a 1 -Inf\n# EOF\n", "! line 1, column 5: invalid timestamp -Inf\n"},
+        {"a 1\t2\n# EOF\n", "! line 1, column 3: strconv.ParseFloat: parsing \"1\t2\": invalid syntax\n"},
+        {"a 1 2 #\n# EOF\n", "! line 1, column 6: expected next entry after timestamp, got \" \"\n"},
+        {"a 1 1z\n# EOF\n", "! line 1, column 5: strconv.ParseFloat: parsing \"1z\": invalid syntax\n"},
+        {"a 0 1_2\n# EOF\n", "! line 1, column 5: unsupported character in float\n"},
+        {"a 0x1p-3\n# EOF\n", "! line 1, column 3: unsupported character in float\n"},
+        {"a{b=\"c\"} 1} 2\n# EOF\n", "a{b=\"c\"} 1} 2\n"}, /* found when the series is new: below */
+        {"a{b=\"c\n# EOF\n", "! line 1, column 5: expected label value, got a quoted string without end\n"},
+        {"a{b=\"c\nd\"} 1\n# EOF\n",
+         "! line 1, column 5: expected label value, got a quoted string without end\n"},
+        {"{\"a\nb\"} 1\n# EOF\n", "! line 1, column 2: expected label name, got a quoted string without end\n"},
         {"a 0x1\n# EOF\n", "! line 1, column 3: strconv.ParseFloat: parsing \"0x1\": invalid syntax\n"},
         {"a 1_0\n# EOF\n", "! line 1, column 3: unsupported character in float\n"},
         {"a 1\r\n# EOF\n", "! line 1, column 3: strconv.ParseFloat: parsing \"1\r\": invalid syntax\n"},
@@ -154,6 +241,86 @@ static void refused(void **state)
     CHECK(ROWS);
 }
 
+/* NUL bytes are good in label values and help, and nowhere else. */
+static void nul_bytes(void **state)
+{
+    static const struct exposition_options OPTIONS = {.format = EXPOSITION_OPENMETRICS};
+    static const struct {
+        struct str body;
+        const char *want;
+    } ROWS[] = {
+        {{"a 1\0\n", 5}, "! line 1, column 3: strconv.ParseFloat: parsing \"1\": invalid syntax\n"},
+        {{"a 1 2\0\n", 7}, "! line 1, column 5: strconv.ParseFloat: parsing \"2\": invalid syntax\n"},
+        {{"# TYPE a gauge\0\n", 16}, "! line 1, column 10: invalid metric type \"gauge\"\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        ear_check(ROWS[i].body.p, &OPTIONS, MAX_LINE, ROWS[i].body, ROWS[i].want);
+    struct ear ear = {0};
+    struct exposition_parser *p = exposition_new(0);
+    struct str body = STR("# HELP a x\0y\na{b=\"\0\"} 1\n# EOF\n");
+    buf_init(&ear.out, 1 << 20);
+    for (size_t first = 1; first <= body.n; first++) {
+        (void)ear_hear(&ear, p, &OPTIONS, body, first, body.n);
+        /* buf_addf stops at the NUL of the help text, buf_add does not at that of the series */
+        assert_true(str_ends(buf_str(&ear.out), STR("a{b=\"\0\"} 1\n")));
+    }
+    buf_free(&ear.out);
+    exposition_free(p);
+}
+
+static void on_error(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why)
+{
+    struct ear *ear = ctx;
+    buf_addf(&ear->out, "(%d:%d %.*s: %s)\n", (int)line, (int)column, STR_ARG(text), why);
+}
+
+static void lenient(void **state)
+{
+    static const struct row ROWS[] = {
+        {"a 1\nb x\n\n# TYPE c foo\nd{e=\"f\n# EOF\ng 2\n# EOF",
+         "a 1\n(2:3 b x: strconv.ParseFloat: parsing \"x\": invalid syntax)\n"
+         "(3:1 : expected a valid start token, got end of line)\n"
+         "(4:10 # TYPE c foo: invalid metric type \"foo\")\n"
+         "(5:5 d{e=\"f: expected label value, got a quoted string without end)\n"
+         "(7:1 g 2: unexpected data after # EOF)\n(8:1 # EOF: unexpected data after # EOF)\n"},
+        {"a 1\n", "a 1\n(2:1 : data does not end with # EOF)\n"},
+        {"a 1", "(1:4 a 1: data does not end with # EOF)\n"},
+        {"a", "(1:2 a: expected value after metric, got end of line)\n(2:1 : data does not end with # EOF)\n"},
+        {"# TYPE c counter\nc_total 1\nc_total x\nc_created 2\n# EOF\n",
+         "T c 1\nc_total 1\n(3:9 c_total x: strconv.ParseFloat: parsing \"x\": invalid syntax)\n"
+         "c_created 2 ^2000(1)\n"},
+    };
+    static const struct exposition_options OPTIONS = {.format = EXPOSITION_OPENMETRICS};
+    struct ear ear = {0};
+    struct exposition_parser *p = exposition_new(0);
+    (void)state;
+    buf_init(&ear.out, 1 << 20);
+    exposition_set_lenient(p, on_error);
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        for (size_t first = 0; first <= strlen(ROWS[i].body); first++)
+            assert_string_equal(ear_hear(&ear, p, &OPTIONS, str_of(ROWS[i].body), first, first ? 1000 : 1),
+                                ROWS[i].want);
+    buf_free(&ear.out);
+    exposition_free(p);
+}
+
+/* One byte more than fits, wherever the pieces are cut; the same parser then reads a good body. */
+static void long_lines(void **state)
+{
+    char fits[MAX_LINE + 32], more[MAX_LINE + 32], name[MAX_LINE], want[MAX_LINE + 64];
+    (void)state;
+    memset(name, 'x', sizeof name);
+    int n = snprintf(fits, sizeof fits, "%.*s 1\n# EOF\n", MAX_LINE - 2, name);
+    assert_int_equal(n, MAX_LINE + 7);
+    snprintf(want, sizeof want, "%.*s 1\n", MAX_LINE - 2, name);
+    snprintf(more, sizeof more, "%.*s 1\n# EOF\n", MAX_LINE - 1, name);
+    const struct row rows[] = {{fits, want},
+                               {more, "! line 1, column 4001: line is longer than 4000 bytes\n"},
+                               {fits, want}};
+    CHECK(rows);
+}
+
 /* What only a look at the labels finds: when a series is new. */
 static void strict_series(void **state)
 {
@@ -163,7 +330,7 @@ static void strict_series(void **state)
         {"a{b=\"c\",d=\"e\"}", NULL},
         {"a{b=\"c\",}", NULL},
         {"{\"a\",b=\"c\"}", NULL},
-        {"a {b=\"c\"}", "column 2: expected value after metric, got \" \""},
+        {"a {b=\"c\"}", "column 3: strconv.ParseFloat: parsing \"{b=\"c\"}\": invalid syntax"},
         {"a{b=\"c\", d=\"e\"}", "column 9: expected label name, got \" \""},
         {"a{b=\"c\"d=\"e\"}", "column 8: expected comma or brace close, got \"d\""},
         {"a{ b=\"c\"}", "column 3: expected label name, got \" \""},
@@ -174,6 +341,13 @@ static void strict_series(void **state)
         {"a{b=\"c\",b=\"d\"}", "column 15: label name \"b\" is not unique"},
         {"{b=\"c\"}", "column 1: metric name not set"},
         {"a{\"b\"}", "column 3: metric name already set"},
+        {"a{b=\"c\"} 1}", "column 10: strconv.ParseFloat: parsing \"1}\": invalid syntax"},
+        {"a{b=\"c\"} 1 2}", "column 11: expected next entry after value, got \" \""},
+        {"a{b=\"c\"}x}", "column 9: expected value after metric, got \"x\""},
+        {"a{\xff=\"c\"}", "column 3: expected label name, got byte 0xff"},
+        {"a{b=\"\xff\"}", "column 5: invalid UTF-8 label value"},
+        {"a{b='c'}", "column 5: expected label value, got \"'\""},
+        {"{\"a\",b\\nc=\"d\"}", "column 7: expected equal, got \"\\\""},
     };
     struct arena arena;
     struct labels l;
@@ -197,6 +371,9 @@ int main(void)
         cmocka_unit_test(exemplars),
         cmocka_unit_test(since_when),
         cmocka_unit_test(refused),
+        cmocka_unit_test(nul_bytes),
+        cmocka_unit_test(lenient),
+        cmocka_unit_test(long_lines),
         cmocka_unit_test(strict_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
