@@ -19,7 +19,8 @@
     X(CONFIG_RELOADS, COUNTER, "obsagent_config_reloads_total", "Attempts to reload, by result.") \
     X(CONFIG_HASH, GAUGE, "obsagent_config_hash_info", "Hash of the loaded configuration files; always 1.") \
     X(LOG_LINES, COUNTER, "obsagent_log_messages_total", "Log messages by level, throttled ones included.") \
-    X(TARGETS, GAUGE, "obsagent_targets", "Targets by state: up, down, unknown, dropped.") \
+    X(TARGETS, GAUGE, "obsagent_targets", \
+      "Targets by state: up, down, unknown, dropped (by relabel_configs), other_shard (another agent's).") \
     X(JOB_TARGETS, GAUGE, "obsagent_job_targets", "Targets by job and state.") \
     X(SCRAPES, COUNTER, "obsagent_scrapes_total", "Scrapes finished, whatever their result.") \
     X(SCRAPES_FAILED, COUNTER, "obsagent_scrapes_failed_total", "Scrapes that failed, by reason.") \
@@ -28,6 +29,11 @@
     X(SCRAPE_SAMPLES, COUNTER, "obsagent_scrape_samples_total", "Samples parsed from targets, before relabeling.") \
     X(SCRAPE_DUPLICATES, COUNTER, "obsagent_scrape_samples_duplicate_total", \
       "Samples dropped because their series stood twice in one scrape.") \
+    X(SCRAPE_SERIES_LIMIT, COUNTER, "obsagent_samples_series_limit_total", \
+      "Samples dropped because their series was new and a series limit was reached.") \
+    X(SCRAPE_EXEMPLARS, COUNTER, "obsagent_scrape_exemplars_total", "Exemplars scraped.") \
+    X(SCRAPE_HISTOGRAMS, COUNTER, "obsagent_scrape_histograms_total", \
+      "Samples scraped that are native histograms, converted ones among them.") \
     X(SCRAPE_OUT_OF_BOUNDS, COUNTER, "obsagent_scrape_samples_out_of_bounds_total", \
       "Samples dropped because their timestamp lies more than 10 minutes ahead.") \
     X(STALE_MARKERS, COUNTER, "obsagent_stale_markers_total", "Stale markers written.") \

@@ -53,10 +53,23 @@ struct scrape_status {
     uint64_t series_limited;  /* series of the last scrape that a series limit kept out */
     char limited_label[64];   /* the label with most values among them; "" = none */
 };
-/* Calls fn for every active target and then for dropped ones (at most 1000 of them a job), sorted by job and URL. From
-   any thread; workers are held up only while one status is copied. */
+/* Calls fn for every active target and then for dropped ones (at most keep_dropped_targets of them a job), sorted by
+   job and URL. From any thread; workers are held up only while one status is copied. */
 void scrape_engine_each(const struct scrape_engine *e, void (*fn)(void *ctx, const struct scrape_status *status),
                         void *ctx);
+
+/* How many targets of a job are dropped, exactly, whatever is kept of them; jobs in no order. From any thread. */
+struct scrape_dropped {
+    struct str job; /* valid during the callback */
+    uint64_t by_rule, other_shard;
+};
+void scrape_engine_dropped(const struct scrape_engine *e, void (*fn)(void *ctx, const struct scrape_dropped *dropped),
+                           void *ctx);
+/* Which share of the targets is this engine's. */
+struct scrape_sharding {
+    unsigned shards, shard, replication;
+};
+struct scrape_sharding scrape_engine_sharding(const struct scrape_engine *e);
 
 /* Upper bounds of the start delays, ms. */
 #define SCRAPE_DELAYS 10

@@ -25,7 +25,7 @@ struct target {
     size_t discovered_n;
     struct label *labels;    /* final, public (no __ names), sorted; includes job and instance */
     size_t labels_n;
-    char *url;               /* NULL for a dropped target */
+    char *url;               /* NULL for a target that a rule dropped; it has no final labels either */
     char *unix_socket;       /* from __unix_socket__, or NULL */
     int64_t interval_ms, timeout_ms;
     uint64_t key;            /* hash of url, final labels and job hash: equal key, same target */

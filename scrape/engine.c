@@ -443,6 +443,22 @@ void scrape_engine_totals(const struct scrape_engine *e, struct scrape_totals *o
     unlock(e);
 }
 
+void scrape_engine_dropped(const struct scrape_engine *e, void (*fn)(void *ctx, const struct scrape_dropped *dropped),
+                           void *ctx)
+{
+    lock(e);
+    for (size_t i = 0; i < e->jobs_n; i++) {
+        const struct job_record *r = &e->jobs[i];
+        fn(ctx, &(struct scrape_dropped){str_of(r->name), r->dropped_n - r->other_shard, r->other_shard});
+    }
+    unlock(e);
+}
+
+struct scrape_sharding scrape_engine_sharding(const struct scrape_engine *e)
+{
+    return (struct scrape_sharding){e->o.shards, e->o.shard, e->o.replication};
+}
+
 struct entry {
     struct worker_cell *cell; /* NULL for a dropped target */
     struct target *target;    /* referenced */

@@ -26,6 +26,28 @@ bool shard_has(uint64_t target, unsigned shard, unsigned shards, unsigned replic
     return better < replication;
 }
 
+static bool before(uint64_t target, unsigned a, unsigned b)
+{
+    uint64_t x = score(target, a), y = score(target, b);
+    return x > y || (x == y && a < b);
+}
+
+size_t shard_owners(uint64_t target, unsigned shards, unsigned replication, unsigned *owners, size_t max)
+{
+    size_t n = 0, want = replication < max ? replication : max;
+    for (unsigned i = 0; i < shards; i++) {
+        size_t at = n;
+        while (at > 0 && before(target, i, owners[at - 1]))
+            at--;
+        if (at >= want)
+            continue;
+        n += n < want;
+        memmove(owners + at + 1, owners + at, (n - 1 - at) * sizeof *owners);
+        owners[at] = i;
+    }
+    return n;
+}
+
 bool shard_parse(struct str text, uint64_t shards, uint64_t replication, unsigned *shard, struct err *err)
 {
     uint64_t v;

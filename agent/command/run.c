@@ -12,8 +12,8 @@
 #include "queue.h"
 #include "remote.h"
 #include "run_flags.h"
-#include "../../scrape/shard.h"
 #include "scrape.h"
+#include "shard.h"
 #include "web.h"
 
 #include <errno.h>
@@ -334,6 +334,12 @@ static void stop(struct agent *a)
         config_unref(a->config);
 }
 
+/* One that a sample can have. */
+static bool is_public_label(const char *name)
+{
+    return labels_is_legacy_name(str_of(name)) && strncmp(name, "__", 2) != 0;
+}
+
 static bool check_flags(const struct run_flags *f)
 {
     if (!f->config_file && f->vm_url.n == 0) {
@@ -346,7 +352,7 @@ static bool check_flags(const struct run_flags *f)
         fprintf(stderr, "%s\n", err.msg);
         return false;
     }
-    if (f->scrape_shard_label && f->scrape_shard_label[0] && !labels_is_legacy_name(str_of(f->scrape_shard_label))) {
+    if (f->scrape_shard_label && f->scrape_shard_label[0] && !is_public_label(f->scrape_shard_label)) {
         fprintf(stderr, "--scrape.shard-label: \"%s\" is not a label name\n", f->scrape_shard_label);
         return false;
     }

@@ -149,7 +149,7 @@ static void add_dropped_counts(struct buf *out, const struct web_view *view)
         if (i)
             buf_add_char(out, ',');
         add_string(out, view->jobs[i].job);
-        buf_addf(out, ":%" PRIu64, view->jobs[i].dropped);
+        buf_addf(out, ":%" PRIu64, view->jobs[i].dropped + view->jobs[i].other_shard);
     }
     buf_add_char(out, '}');
 }

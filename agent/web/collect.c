@@ -21,8 +21,8 @@ static void collect_log(struct metric_out *out)
 /* The reasons that the engine tells apart; the rest are refused connections, bad statuses, parse errors. */
 static void collect_failures(const struct scrape_totals *t, struct metric_out *out)
 {
-    uint64_t known =
-        t->scrapes_timeout + t->scrapes_sample_limit + t->scrapes_body_size_limit + t->scrapes_label_limit;
+    uint64_t known = t->scrapes_timeout + t->scrapes_sample_limit + t->scrapes_body_size_limit +
+                     t->scrapes_label_limit + t->scrapes_target_limit + t->scrapes_bucket_limit;
     const struct {
         const char *reason;
         uint64_t n;
@@ -31,6 +31,8 @@ static void collect_failures(const struct scrape_totals *t, struct metric_out *o
         {"sample_limit", t->scrapes_sample_limit},
         {"body_size_limit", t->scrapes_body_size_limit},
         {"label_limit", t->scrapes_label_limit},
+        {"target_limit", t->scrapes_target_limit},
+        {"bucket_limit", t->scrapes_bucket_limit},
         {"other", t->scrapes_failed > known ? t->scrapes_failed - known : 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -42,12 +44,17 @@ static void collect_totals(const struct scrape_totals *t, struct metric_out *out
     metric_emit(out, METRIC_TARGETS, (double)t->targets_up, "state", "up", NULL);
     metric_emit(out, METRIC_TARGETS, (double)t->targets_down, "state", "down", NULL);
     metric_emit(out, METRIC_TARGETS, (double)t->targets_unknown, "state", "unknown", NULL);
-    metric_emit(out, METRIC_TARGETS, (double)t->targets_dropped, "state", "dropped", NULL);
+    uint64_t by_rule = t->targets_dropped - t->targets_other_shard;
+    metric_emit(out, METRIC_TARGETS, (double)by_rule, "state", "dropped", NULL);
+    metric_emit(out, METRIC_TARGETS, (double)t->targets_other_shard, "state", "other_shard", NULL);
     emit(out, METRIC_SCRAPES, t->scrapes);
     collect_failures(t, out);
     emit(out, METRIC_SCRAPES_SKIPPED, t->scrapes_skipped);
     emit(out, METRIC_SCRAPE_SAMPLES, t->samples_scraped);
     emit(out, METRIC_SCRAPE_DUPLICATES, t->duplicate_samples);
+    emit(out, METRIC_SCRAPE_SERIES_LIMIT, t->samples_series_limit);
+    emit(out, METRIC_SCRAPE_EXEMPLARS, t->exemplars);
+    emit(out, METRIC_SCRAPE_HISTOGRAMS, t->histograms);
     emit(out, METRIC_SCRAPE_OUT_OF_BOUNDS, t->out_of_bounds_samples);
     emit(out, METRIC_STALE_MARKERS, t->stale_markers);
     emit(out, METRIC_SCRAPE_BODY_BYTES, t->body_bytes);
@@ -67,6 +74,8 @@ static void collect_jobs(const struct web_view *view, struct metric_out *out)
         metric_emit(out, METRIC_JOB_TARGETS, (double)j->down, "job", j->job, "state", "down", NULL);
         metric_emit(out, METRIC_JOB_TARGETS, (double)j->unknown, "job", j->job, "state", "unknown", NULL);
         metric_emit(out, METRIC_JOB_TARGETS, (double)j->dropped, "job", j->job, "state", "dropped", NULL);
+        if (view->sharding.shards > 1)
+            metric_emit(out, METRIC_JOB_TARGETS, (double)j->other_shard, "job", j->job, "state", "other_shard", NULL);
     }
 }
 

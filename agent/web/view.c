@@ -31,20 +31,29 @@ static struct view_job *find_job(struct web_view *v, struct str name)
 void view_add_target(struct web_view *view, const struct scrape_status *status, bool keep)
 {
     struct view_job *job = find_job(view, status->target->job);
-    if (status->target->dropped)
-        job->dropped++;
-    else if (status->health == SCRAPE_UP)
-        job->up++;
-    else if (status->health == SCRAPE_DOWN)
-        job->down++;
-    else
-        job->unknown++;
+    if (!status->target->dropped) {
+        job->up += status->health == SCRAPE_UP;
+        job->down += status->health == SCRAPE_DOWN;
+        job->unknown += status->health == SCRAPE_UNKNOWN;
+    }
     if (!keep)
         return;
     view->targets = xgrow(view->targets, &view->targets_cap, view->targets_n + 1, sizeof *view->targets);
     view->targets[view->targets_n++] = *status;
     /* The reference keeps the target beyond the callback; counting is all that changes in it. */
     target_ref((struct target *)status->target);
+}
+
+void view_add_dropped(struct web_view *view, const struct scrape_dropped *dropped)
+{
+    struct view_job *job = find_job(view, dropped->job);
+    job->dropped = dropped->by_rule;
+    job->other_shard = dropped->other_shard;
+}
+
+static void add_dropped(void *ctx, const struct scrape_dropped *dropped)
+{
+    view_add_dropped(ctx, dropped);
 }
 
 static void keep_target(void *ctx, const struct scrape_status *status)
@@ -60,6 +69,7 @@ static void count_target(void *ctx, const struct scrape_status *status)
 static void take_scrape(struct web_view *out, const struct scrape_engine *scrape, unsigned parts)
 {
     out->ready = scrape_engine_ready(scrape, &out->not_ready);
+    out->sharding = scrape_engine_sharding(scrape);
     scrape_engine_totals(scrape, &out->totals);
     for (size_t i = 0; out->config && i < out->config->jobs_n; i++)
         add_job(out, str_of(out->config->jobs[i].job_name));
@@ -67,6 +77,8 @@ static void take_scrape(struct web_view *out, const struct scrape_engine *scrape
         scrape_engine_each(scrape, keep_target, out);
     else if (parts & VIEW_JOBS)
         scrape_engine_each(scrape, count_target, out);
+    if (parts & (VIEW_TARGETS | VIEW_JOBS))
+        scrape_engine_dropped(scrape, add_dropped, out);
 }
 
 static void add_remote(void *ctx, const struct remote_status *status)

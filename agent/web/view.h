@@ -31,7 +31,9 @@ struct view_book {
 /* Targets counted by job. */
 struct view_job {
     const char *job;
-    uint64_t up, down, unknown, dropped;
+    uint64_t up, down, unknown;
+    uint64_t dropped;     /* by a rule, exactly, also when fewer are listed */
+    uint64_t other_shard; /* the same of targets that another agent scrapes */
 };
 
 struct web_view {
@@ -42,6 +44,7 @@ struct web_view {
     struct err not_ready; /* why */
     struct config *config; /* a reference, or NULL */
     struct scrape_totals totals;
+    struct scrape_sharding sharding;
     struct queue_stats queue;
     struct scrape_status *targets; /* with a reference to each target; dropped ones among them */
     size_t targets_n, targets_cap;
@@ -63,8 +66,11 @@ void view_free(struct web_view *view);
 /* The sum of books of a kind for an endpoint; NULL stands for any. */
 uint64_t view_sum(const struct web_view *view, const char *kind, const char *endpoint);
 
-/* What view_take does for each target: counts it by job and, with `keep`, stores it. */
+/* What view_take does for each target: counts it by job (dropped ones are not counted here, for they may be more than
+   those listed) and, with `keep`, stores it. */
 void view_add_target(struct web_view *view, const struct scrape_status *status, bool keep);
+/* What it does for each job's dropped targets. */
+void view_add_dropped(struct web_view *view, const struct scrape_dropped *dropped);
 
 /* "idle", "ok", "retrying", "auth_failing", "wrong_url". */
 const char *view_remote_state(enum remote_state state);

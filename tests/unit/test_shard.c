@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "base/hash.h"
-#include "scrape/shard.h"
+#include "shard.h"
 
 #define TARGETS 10000
 
@@ -62,6 +62,25 @@ static void each_target_has_exactly_its_replicas(void **state)
             }
 }
 
+static void owners_are_those_who_scrape_it(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++) {
+        unsigned owners[9], first, replication = 1 + i % 9;
+        assert_int_equal(shard_owners(identity(i), 9, replication, owners, 9), replication);
+        uint64_t listed = 0, has = 0;
+        for (unsigned k = 0; k < replication; k++)
+            listed |= 1ull << owners[k];
+        for (unsigned s = 0; s < 9; s++)
+            has |= (uint64_t)shard_has(identity(i), s, 9, replication) << s;
+        assert_true(listed == has);
+        assert_int_equal(shard_owners(identity(i), 9, replication, &first, 1), 1);
+        assert_int_equal(first, owners[0]);
+        assert_int_equal(first, owner(identity(i), 9));
+    }
+    assert_int_equal(shard_owners(1, 9, 3, NULL, 0), 0);
+}
+
 /* Agents of different versions must agree. */
 static void scores_are_for_ever(void **state)
 {
@@ -108,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_shard_more_takes_its_share_and_moves_nothing_else),
         cmocka_unit_test(each_target_has_exactly_its_replicas),
+        cmocka_unit_test(owners_are_those_who_scrape_it),
         cmocka_unit_test(scores_are_for_ever),
         cmocka_unit_test(numbers_and_names),
     };

@@ -509,11 +509,13 @@ static void test_view_counts_jobs(void **state)
     view_add_target(&v, &statuses[1], false);
     view_add_target(&v, &unknown, false);
     view_add_target(&v, &statuses[2], true);
+    view_add_dropped(&v, &(struct scrape_dropped){STR("node"), 2000, 30});
     assert_int_equal(v.targets_n, 2);
     assert_int_equal(v.jobs_n, 2);
     assert_string_equal(v.jobs[0].job, "node");
     assert_int_equal(v.jobs[0].up, 1);
-    assert_int_equal(v.jobs[0].dropped, 1);
+    assert_int_equal(v.jobs[0].dropped, 2000);
+    assert_int_equal(v.jobs[0].other_shard, 30);
     assert_string_equal(v.jobs[1].job, "we b");
     assert_int_equal(v.jobs[1].down, 1);
     assert_int_equal(v.jobs[1].unknown, 1);
