@@ -174,7 +174,8 @@ struct block_extra append_extra_make(struct append_scrape *s, const struct appen
     const uint32_t *refs = x->refs; /* only now, as it may have moved */
     for (uint32_t i = 0; i < extra->exemplars_n; i++) {
         x->exemplars[i].refs = refs;
-        refs += refs ? x->exemplars[i].refs_n : 0; /* none when no exemplar has labels */
+        if (refs) /* none when no exemplar has labels; NULL + 0 is not allowed either */
+            refs += x->exemplars[i].refs_n;
     }
     out.exemplars = x->exemplars;
     out.exemplars_n = extra->exemplars_n;

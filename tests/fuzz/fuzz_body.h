@@ -20,7 +20,16 @@ struct ear {
     struct labels labels;
     struct arena arena;
     struct err err;
+    uint64_t samples;
 };
+
+static void hear_exemplar(struct ear *ear, const struct exposition_exemplar *e)
+{
+    for (size_t k = 0; k < e->labels_n; k++)
+        ear->hash = hash_more(hash_more(ear->hash, e->labels[k].name), e->labels[k].value);
+    ear->hash = hash_more(ear->hash, str_make((const char *)&e->value, 8));
+    ear->hash += e->has_ts ? (uint64_t)e->ts_ms * 11 + 1 : 0;
+}
 
 static bool on_sample(void *ctx, const struct exposition_sample *s)
 {
@@ -34,9 +43,11 @@ static bool on_sample(void *ctx, const struct exposition_sample *s)
     ear->hash = hash_more(ear->hash ^ labels_hash(&ear->labels), str_make((const char *)&s->value, 8));
     ear->hash += s->has_ts ? (uint64_t)s->ts_ms * 3 + 1 : 0;
     ear->hash += (uint64_t)s->start_ts_ms * 5 + s->started * 7u;
+    if ((s->start_ts_ms > 0) != (s->started > 0) || s->started > ear->samples)
+        abort();
+    ear->samples++;
     for (size_t i = 0; i < s->exemplars_n; i++)
-        for (size_t k = 0; k < s->exemplars[i].labels_n; k++)
-            ear->hash = hash_more(hash_more(ear->hash, s->exemplars[i].labels[k].name), s->exemplars[i].labels[k].value);
+        hear_exemplar(ear, &s->exemplars[i]);
     return true;
 }
 
@@ -57,8 +68,8 @@ static bool on_help(void *ctx, struct str family, struct str help)
 static void hear(struct ear *ear, const uint8_t *data, size_t n, size_t piece)
 {
     struct exposition_parser *p = exposition_new(4096);
-    struct exposition_handler handler = {.on_sample = on_sample, .on_type = on_type, .on_help = on_help, .on_unit = on_help,
-                                           .ctx = ear};
+    struct exposition_handler handler = {
+        .on_sample = on_sample, .on_type = on_type, .on_help = on_help, .on_unit = on_help, .ctx = ear};
     struct exposition_options options = {.format = format};
     bool ok = true;
     arena_init(&ear->arena);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_openmetrics: bodies of OpenMetrics text and what is heard of them; every body is also fed byte by byte and cut in
-   two at every place. */
+/* test_openmetrics: bodies of OpenMetrics text and what is heard of them; every body is also fed byte by byte and cut
+   in two at every place. */
 #include "exposition_ear.h"
 
 #define MAX_LINE 4000
@@ -60,7 +60,8 @@ static void metadata(void **state)
          "T a 1\nT b 2\nT c 3\nT d 4\nT e 5\nT f 6\nT g 7\nT h 0\n"},
         {"# HELP a one\\ntwo \\\"three\\\" \\\\ \\x\n# EOF\n", "H a [one\ntwo \"three\" \\ \\x]\n"},
         {"# HELP a \n# EOF\n", "H a []\n"},
-        {"# TYPE a_bytes gauge\n# UNIT a_bytes bytes\na_bytes 1\n# EOF\n", "T a_bytes 2\nU a_bytes [bytes]\na_bytes 1\n"},
+        {"# TYPE a_bytes gauge\n# UNIT a_bytes bytes\na_bytes 1\n# EOF\n",
+         "T a_bytes 2\nU a_bytes [bytes]\na_bytes 1\n"},
         {"# UNIT a \n# EOF\n", "U a []\n"},
         {"# TYPE \"a.b\" gauge\n{\"a.b\"} 1\n# EOF\n", "T a.b 2\n{\"a.b\"} 1\n"},
     };
