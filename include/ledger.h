@@ -19,6 +19,7 @@ enum ledger_reason { /* why samples were lost, with the names in the `reason` la
     LEDGER_CORRUPT,      /* corrupt: unreadable on disk */
     LEDGER_DEAD,         /* dead: set aside because it kept failing with 5xx while others passed */
     LEDGER_DISK,         /* disk: the disk failed and the RAM cap was reached */
+    LEDGER_NOT_SENT,     /* not_sent: the endpoint's settings or protocol have no place for it (native histograms) */
     LEDGER_REASONS
 };
 

@@ -2,7 +2,6 @@
 /* sink_decode: RW1 and RW2 differ in where a series' strings come from; the rest is the same. */
 #include "sink_decode.h"
 
-#include <math.h>
 #include <snappy-c.h>
 #include <stdlib.h>
 #include <zstd.h>
@@ -11,6 +10,7 @@
 #include "base/wire.h"
 #include "block.h"
 #include "labels.h"
+#include "sample_json.h"
 
 /* ---- decompression ---- */
 
@@ -60,7 +60,8 @@ bool sink_decompress(enum sink_encoding encoding, struct str body, struct buf *o
 
 struct sample {
     double value;
-    int64_t ts_ms;
+    int64_t ts_ms, start_ts_ms;
+    struct str histogram; /* p NULL = a float */
 };
 
 struct decoder {
@@ -74,7 +75,8 @@ struct decoder {
     size_t labels_n, labels_cap;
     struct sample *samples;
     size_t samples_n, samples_cap;
-    uint64_t others; /* histograms and exemplars of one series */
+    struct str *exemplars; /* of one series, as they came */
+    size_t exemplars_n, exemplars_cap;
 };
 
 static struct wire_reader reader_of(struct str s)
@@ -147,7 +149,7 @@ static bool get_rw2_refs(struct decoder *d, struct str bytes)
 static bool get_sample(struct decoder *d, struct str bytes)
 {
     struct wire_reader r = reader_of(bytes);
-    struct sample sample = {0, 0};
+    struct sample sample = {0};
     uint32_t field, type;
     while (next_field(&r, &field, &type)) {
         if (field == 1 && type == WIRE_FIXED64) {
@@ -155,6 +157,8 @@ static bool get_sample(struct decoder *d, struct str bytes)
             memcpy(&sample.value, &bits, sizeof bits);
         } else if (field == 2 && type == WIRE_VARINT) {
             sample.ts_ms = (int64_t)wire_get_varint(&r);
+        } else if (field == 3 && type == WIRE_VARINT && d->message == SINK_RW2) {
+            sample.start_ts_ms = (int64_t)wire_get_varint(&r);
         } else {
             wire_skip(&r, type);
         }
@@ -164,6 +168,27 @@ static bool get_sample(struct decoder *d, struct str bytes)
     return !r.bad;
 }
 
+static bool get_histogram(struct decoder *d, struct str bytes)
+{
+    struct sample sample = {.histogram = bytes.p ? bytes : STR("")};
+    struct buf scratch; /* only to see that it can be read, and when it is of */
+    buf_init(&scratch, (size_t)1 << 24);
+    bool good = json_add_histogram(&scratch, bytes, &sample.ts_ms, &sample.start_ts_ms);
+    buf_free(&scratch);
+    d->samples = xgrow(d->samples, &d->samples_cap, d->samples_n + 1, sizeof *d->samples);
+    d->samples[d->samples_n++] = sample;
+    d->counts->histograms++;
+    return good;
+}
+
+static bool get_exemplar(struct decoder *d, struct str bytes)
+{
+    d->exemplars = xgrow(d->exemplars, &d->exemplars_cap, d->exemplars_n + 1, sizeof *d->exemplars);
+    d->exemplars[d->exemplars_n++] = bytes;
+    d->counts->exemplars++;
+    return true;
+}
+
 static bool get_series_field(struct decoder *d, struct wire_reader *r, uint32_t field, uint32_t type)
 {
     bool rw1 = d->message == SINK_RW1;
@@ -171,10 +196,10 @@ static bool get_series_field(struct decoder *d, struct wire_reader *r, uint32_t 
         return rw1 ? get_rw1_label(d, get_message(r, type)) : get_rw2_refs(d, get_message(r, type));
     if (field == 2)
         return get_sample(d, get_message(r, type));
-    if (field == 3 || field == 4) {
-        *(field == (rw1 ? 4 : 3) ? &d->counts->histograms : &d->counts->exemplars) += 1;
-        d->others++;
-    }
+    if (field == (rw1 ? 4 : 3))
+        return get_histogram(d, get_message(r, type));
+    if (field == (rw1 ? 3 : 4))
+        return get_exemplar(d, get_message(r, type));
     if (field == 5 && !rw1)
         d->counts->metadata++;
     wire_skip(r, type);
@@ -207,50 +232,104 @@ static bool check_labels(const struct decoder *d)
 
 /* ---- output ---- */
 
-static void write_value(struct buf *out, double value)
+static void write_labels(struct buf *out, const struct label *v, size_t n)
 {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (bits == BLOCK_STALE_BITS)
-        buf_add_c(out, "\"stale\"");
-    else if (isnan(value))
-        buf_add_c(out, "\"NaN\"");
-    else if (isinf(value))
-        buf_add_c(out, value > 0 ? "\"+Inf\"" : "\"-Inf\"");
-    else
-        buf_add_double(out, value);
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        buf_add_c(out, i ? "," : "");
+        buf_add_json(out, v[i].name);
+        buf_add_char(out, ':');
+        buf_add_json(out, v[i].value);
+    }
+    buf_add_char(out, '}');
 }
 
-static void write_series(const struct decoder *d)
+/* Reads its labels behind those of the series, which stay. */
+static bool write_exemplar(struct decoder *d, struct str bytes)
+{
+    struct wire_reader r = reader_of(bytes);
+    size_t before = d->labels_n;
+    double value = 0;
+    int64_t ts_ms = 0;
+    uint32_t field, type;
+    bool good = true;
+    while (good && next_field(&r, &field, &type)) {
+        if (field == 1) {
+            struct str labels = get_message(&r, type);
+            good = d->message == SINK_RW1 ? get_rw1_label(d, labels) : get_rw2_refs(d, labels);
+        } else if (field == 2 && type == WIRE_FIXED64) {
+            uint64_t bits = wire_get_fixed64(&r);
+            memcpy(&value, &bits, sizeof bits);
+        } else if (field == 3 && type == WIRE_VARINT) {
+            ts_ms = (int64_t)wire_get_varint(&r);
+        } else {
+            wire_skip(&r, type);
+        }
+    }
+    buf_add_c(d->json, "{\"labels\":");
+    write_labels(d->json, d->labels + before, d->labels_n - before);
+    buf_add_c(d->json, ",\"v\":");
+    json_add_value(d->json, value);
+    buf_addf(d->json, ",\"t\":%lld}", (long long)ts_ms);
+    d->labels_n = before;
+    return good && !r.bad;
+}
+
+static bool write_exemplars(struct decoder *d)
+{
+    bool good = true;
+    for (size_t i = 0; good && i < d->exemplars_n; i++) {
+        buf_add_c(d->json, i ? "," : ",\"exemplars\":[");
+        good = write_exemplar(d, d->exemplars[i]);
+    }
+    buf_add_c(d->json, d->exemplars_n ? "]" : "");
+    return good;
+}
+
+static bool write_sample(struct decoder *d, const struct sample *sample)
+{
+    struct buf *out = d->json;
+    int64_t ts_ms, start_ts_ms;
+    bool good = true;
+    buf_addf(out, "%lld,", (long long)sample->ts_ms);
+    if (sample->histogram.p) {
+        buf_add_c(out, "\"h\":");
+        good = json_add_histogram(out, sample->histogram, &ts_ms, &start_ts_ms);
+    } else {
+        buf_add_c(out, "\"v\":");
+        json_add_value(out, sample->value);
+    }
+    if (sample->start_ts_ms)
+        buf_addf(out, ",\"st\":%lld", (long long)sample->start_ts_ms);
+    return good;
+}
+
+/* Exemplars stand with the last sample of their series. */
+static bool write_series(struct decoder *d)
 {
     struct buf *out = d->json;
     size_t head = out->n, head_n = 0;
-    for (size_t i = 0; i < d->samples_n; i++) {
+    bool good = true;
+    for (size_t i = 0; good && i < d->samples_n; i++) {
         if (i == 0) {
-            buf_add_c(out, "{\"labels\":{");
-            for (size_t k = 0; k < d->labels_n; k++) {
-                buf_add_c(out, k ? "," : "");
-                buf_add_json(out, d->labels[k].name);
-                buf_add_char(out, ':');
-                buf_add_json(out, d->labels[k].value);
-            }
-            buf_add_c(out, "},\"t\":");
+            buf_add_c(out, "{\"labels\":");
+            write_labels(out, d->labels, d->labels_n);
+            buf_add_c(out, ",\"t\":");
             head_n = out->n - head;
         } else if (buf_reserve(out, head_n)) {
             buf_add(out, out->p + head, head_n);
         }
-        buf_addf(out, "%lld,\"v\":", (long long)d->samples[i].ts_ms);
-        write_value(out, d->samples[i].value);
+        good = write_sample(d, &d->samples[i]) && (i + 1 < d->samples_n || write_exemplars(d));
         buf_add_c(out, "}\n");
     }
+    return good;
 }
 
 static bool get_series(struct decoder *d, struct str bytes)
 {
     struct wire_reader r = reader_of(bytes);
     uint32_t field, type;
-    d->labels_n = d->samples_n = 0;
-    d->others = 0;
+    d->labels_n = d->samples_n = d->exemplars_n = 0;
     while (next_field(&r, &field, &type)) {
         if (!get_series_field(d, &r, field, type))
             return err_set(d->err, "malformed series");
@@ -259,13 +338,12 @@ static bool get_series(struct decoder *d, struct str bytes)
         return err_set(d->err, "malformed series");
     if (!check_labels(d))
         return false;
-    if (d->message == SINK_RW2 && d->samples_n == 0 && d->others == 0)
+    if (d->message == SINK_RW2 && d->samples_n == 0 && d->exemplars_n == 0)
         return err_set(d->err, "a series without samples");
     d->counts->series++;
-    d->counts->samples += d->samples_n;
-    if (d->json)
-        write_series(d);
-    return true;
+    for (size_t i = 0; i < d->samples_n; i++)
+        d->counts->samples += d->samples[i].histogram.p == NULL;
+    return !d->json || write_series(d) || err_set(d->err, "malformed series");
 }
 
 static bool get_symbol(struct decoder *d, struct str symbol)
@@ -319,5 +397,6 @@ bool sink_decode(enum sink_message message, struct str raw, struct buf *json, st
     free(d.symbols);
     free(d.labels);
     free(d.samples);
+    free(d.exemplars);
     return ok;
 }

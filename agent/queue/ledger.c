@@ -18,7 +18,7 @@ static const char *const KIND_NAMES[] = {"scraped", "restored", "absent", "deliv
 static const char *const REASON_NAMES[LEDGER_REASONS] = {
     [LEDGER_OVERFLOW] = "overflow",   [LEDGER_TOO_OLD] = "too_old", [LEDGER_REJECTED] = "rejected",
     [LEDGER_TOO_LARGE] = "too_large", [LEDGER_CORRUPT] = "corrupt", [LEDGER_DEAD] = "dead",
-    [LEDGER_DISK] = "disk",
+    [LEDGER_DISK] = "disk",           [LEDGER_NOT_SENT] = "not_sent",
 };
 
 struct account {

@@ -103,8 +103,12 @@ static bool samples_size(const struct block_series *series, size_t *size)
     return true;
 }
 
-static uint8_t *put_samples(uint8_t *p, const struct block_series *series)
+static uint8_t *put_samples(uint8_t *p, const struct encoder *e, const struct block_series *series)
 {
+    if (__builtin_expect(e->tail.p != NULL, 0)) {
+        memcpy(p, e->tail.p, e->tail.n);
+        return p + e->tail.n;
+    }
     if (series->samples == 1)
         return put_sample(p, series->value, series->ts_ms);
     for (size_t i = 0; i < series->samples; i++) {
@@ -117,11 +121,13 @@ static uint8_t *put_samples(uint8_t *p, const struct block_series *series)
 }
 
 /* Opens the message of a series whose labels take labels_n bytes; *at is where they go. */
-static enum encode_outcome open_series(const struct block_series *series, size_t labels_n, size_t max_bytes,
-                                       struct buf *out, uint8_t **at)
+static enum encode_outcome open_series(const struct encoder *e, const struct block_series *series, size_t labels_n,
+                                       size_t max_bytes, struct buf *out, uint8_t **at)
 {
     size_t samples_n = 2 + sample_inner_size(series->ts_ms);
-    if (series->samples != 1 && !samples_size(series, &samples_n))
+    if (__builtin_expect(e->tail.p != NULL, 0))
+        samples_n = e->tail.n;
+    else if (series->samples != 1 && !samples_size(series, &samples_n))
         return ENCODE_BAD;
     size_t inner = labels_n + samples_n;
     size_t whole = 1 + wire_varint_size(inner) + inner;
@@ -194,7 +200,7 @@ enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t
     if (outcome != ENCODE_OK)
         return outcome;
     uint8_t *p;
-    outcome = open_series(series, n ? e->ends[n - 1] : 0, max_bytes, out, &p);
+    outcome = open_series(e, series, n ? e->ends[n - 1] : 0, max_bytes, out, &p);
     if (outcome != ENCODE_OK) {
         e->prev_n = 0;
         return outcome;
@@ -209,7 +215,7 @@ enum encode_outcome encode_pairs(struct encoder *e, const uint32_t *refs, size_t
                       value->flags & ENCODE_WIDE);
     }
     memcpy(p, before + back_at, back_n);
-    close_series(out, put_samples(p + back_n, series));
+    close_series(out, put_samples(p + back_n, e, series));
     return ENCODE_OK;
 }
 
@@ -220,12 +226,12 @@ enum encode_outcome encode_labels(struct encoder *e, const struct labels *labels
     for (size_t i = 0; i < labels->n; i++)
         labels_n += label_size(labels->v[i].name.n, labels->v[i].value.n);
     uint8_t *p;
-    enum encode_outcome outcome = open_series(series, labels_n, max_bytes, out, &p);
+    enum encode_outcome outcome = open_series(e, series, labels_n, max_bytes, out, &p);
     if (outcome != ENCODE_OK)
         return outcome;
     for (size_t i = 0; i < labels->n; i++)
         p = put_label(p, labels->v[i].name, false, labels->v[i].value, false);
-    close_series(out, put_samples(p, series));
+    close_series(out, put_samples(p, e, series));
     encoder_begin(e);
     return ENCODE_OK;
 }

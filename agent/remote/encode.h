@@ -26,6 +26,7 @@ struct encode_symbol {
    memory. */
 struct encoder {
     const struct encode_symbol *symbols;
+    struct str tail; /* what stands behind the labels of the series at hand; p NULL = its float samples */
     uint32_t *prev;  /* pairs of the series before */
     uint32_t *ends;  /* where each of its labels ends, from prev_at */
     size_t prev_n;   /* pairs */

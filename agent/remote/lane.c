@@ -106,6 +106,11 @@ static bool encode_range(struct lane *lane, struct err *err)
         return false;
     if (!transcoder_encode(e->transcoder, &range, &e->raw, lane->work.shares, &lane->present, err))
         return false;
+    if (lane->present.unsent)
+        log_throttled(hash_bytes(e->name, strlen(e->name)) + 40, LOG_WARN, "remote",
+                      "endpoint %s: native histograms are not sent and counted as lost (not_sent): %s", e->name,
+                      e->settings->send_native_histograms ? "remote write 1.0 has no place for custom buckets"
+                                                          : "send_native_histograms is not set");
     if (lane->present.to < range.to)
         work_cut(&lane->work, lane->present.to, suspect);
     if (lane->present.series == 0)

@@ -10,6 +10,9 @@
 
 #include "base/alloc.h"
 #include "encode.h"
+#include "tail.h"
+
+#define TAIL_MAX ((size_t)64 << 20)
 
 struct transcoder {
     const struct label *external;
@@ -26,6 +29,9 @@ struct transcoder {
     uint32_t *merged; /* label references of one series with external labels among them */
     size_t merged_cap;
     struct encoder encoder;
+    bool send_histograms, send_exemplars;
+    bool any_unsent; /* in the open block, as far as it has been encoded */
+    struct buf tail; /* of one series */
 
     struct arena arena; /* of one series on its way through the rules */
     struct labels labels;
@@ -40,6 +46,7 @@ struct transcoder *transcoder_new(void)
     t->reader = block_reader_new();
     arena_init(&t->arena);
     labels_init(&t->labels, &t->arena);
+    buf_init(&t->tail, TAIL_MAX);
     return t;
 }
 
@@ -51,6 +58,7 @@ void transcoder_free(struct transcoder *t)
     encoder_free(&t->encoder);
     labels_free(&t->labels);
     arena_free(&t->arena);
+    buf_free(&t->tail);
     free(t->symbols);
     free(t->merged);
     free(t->metas);
@@ -66,9 +74,17 @@ void transcoder_configure(struct transcoder *t, const struct label *external, si
     t->rules = rules && relabel_count(rules) ? rules : NULL;
 }
 
+void transcoder_send(struct transcoder *t, bool histograms, bool exemplars)
+{
+    transcoder_close(t);
+    t->send_histograms = histograms;
+    t->send_exemplars = exemplars;
+}
+
 void transcoder_close(struct transcoder *t)
 {
     t->block = NULL;
+    t->any_unsent = false;
     t->metas_n = 0;
 }
 
@@ -257,7 +273,24 @@ static size_t job_of_sample(struct job_cursor *c, uint64_t sample)
     return c->job;
 }
 
-/* One series into out, or into the filtered share. */
+static bool is_sendable(const struct transcoder *t, const struct block_series *series)
+{
+    return !series->is_histogram || (t->send_histograms && tail_has_place(series));
+}
+
+/* Prepares what the encoder does not write by itself. */
+static bool make_tail(struct transcoder *t, const struct block_series *series)
+{
+    t->encoder.tail = STR_NULL;
+    if (__builtin_expect(!series->is_histogram && !(series->exemplars && t->send_exemplars), 1))
+        return true;
+    if (!tail_write(t->reader, series, t->send_exemplars, &t->tail))
+        return false;
+    t->encoder.tail = buf_str(&t->tail);
+    return true;
+}
+
+/* One series into out, or into the filtered or unsent share. */
 static enum encode_outcome encode_one(struct transcoder *t, const struct block_series *series,
                                       const struct transcode_range *range, struct buf *out,
                                       struct transcode_share *share, struct transcode_result *result)
@@ -273,6 +306,14 @@ static enum encode_outcome encode_one(struct transcoder *t, const struct block_s
         result->filtered += series->samples;
         return ENCODE_OK;
     }
+    if (__builtin_expect(!is_sendable(t, series), 0)) {
+        t->any_unsent = true;
+        share->unsent += series->samples;
+        result->unsent += series->samples;
+        return ENCODE_OK;
+    }
+    if (!make_tail(t, series))
+        return ENCODE_BAD;
     enum encode_outcome outcome = t->rules
                                       ? encode_labels(&t->encoder, &t->labels, series, range->max_bytes, out)
                                       : encode_plain(t, series, range->max_bytes, out);
@@ -322,7 +363,7 @@ static uint32_t next_survivor(struct transcoder *t, uint32_t to)
 {
     struct block_series series;
     while (t->next < to && next_series(t, &series, NULL)) {
-        if (!t->rules || final_labels(t, &series))
+        if (is_sendable(t, &series) && (!t->rules || final_labels(t, &series)))
             return t->next - 1;
     }
     return to;
@@ -330,7 +371,7 @@ static uint32_t next_survivor(struct transcoder *t, uint32_t to)
 
 uint32_t transcoder_middle(struct transcoder *t, uint32_t from, uint32_t to)
 {
-    if (!t->rules)
+    if (!t->rules && !t->any_unsent)
         return to - from >= 2 ? from + (to - from) / 2 : to;
     uint32_t survivors = 0;
     if (seek(t, from, NULL)) {
@@ -351,7 +392,7 @@ bool transcoder_describe(struct transcoder *t, uint32_t from, uint32_t to, struc
     if (!seek(t, from, NULL))
         return false;
     while (t->next < to && next_series(t, &series, NULL)) {
-        if (final_labels(t, &series)) {
+        if (is_sendable(t, &series) && final_labels(t, &series)) {
             labels_format(&t->labels, out);
             return true;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transcode: a block's series as a remote-write 1.0 request: external labels merged in, write_relabel_configs
-   applied. */
+   applied. Start timestamps and histograms with custom buckets have no place there. */
 #ifndef OBSAGENT_REMOTE_TRANSCODE_H
 #define OBSAGENT_REMOTE_TRANSCODE_H
 
@@ -17,6 +17,8 @@ void transcoder_free(struct transcoder *t);
    rules run. Both must stay until the next call; rules may be NULL. Closes the open block. */
 void transcoder_configure(struct transcoder *t, const struct label *external, size_t external_n,
                           const struct relabel_rules *rules);
+/* What is sent beside float samples; nothing at first. Closes the open block. */
+void transcoder_send(struct transcoder *t, bool histograms, bool exemplars);
 
 /* Makes b the block that is read from; it must stay until transcoder_close or another open. Free of cost when
    it is the open one already. False when its bytes are not a well-formed Request. */
@@ -27,6 +29,7 @@ void transcoder_close(struct transcoder *t);
 struct transcode_share {
     uint64_t samples;  /* in the request */
     uint64_t filtered; /* dropped by the rules */
+    uint64_t unsent;   /* histograms that the settings or the protocol have no place for */
 };
 
 struct transcode_range {
@@ -39,7 +42,7 @@ struct transcode_result {
     uint32_t to;      /* the first series that was not looked at: the range's `to`, or less at a limit */
     uint32_t series;  /* in the request */
     uint64_t samples; /* in the request */
-    uint64_t filtered;
+    uint64_t filtered, unsent;
     int64_t max_ts_ms; /* of the samples in the request, when there are any */
 };
 

@@ -64,6 +64,7 @@ void work_resolve(struct work *w, enum work_outcome outcome, enum ledger_reason 
     for (size_t i = 0; i < w->jobs_n; i++) {
         struct work_book *book = &w->books[i];
         book->filtered += w->shares[i].filtered;
+        book->lost[LEDGER_NOT_SENT] += w->shares[i].unsent;
         *(outcome == WORK_DELIVERED ? &book->delivered : &book->lost[reason]) += w->shares[i].samples;
     }
     if (outcome == WORK_DELIVERED && w->had_5xx)

@@ -1,4 +1,4 @@
-"""test_native_histograms: the protobuf format, and what becomes of the native histograms in it."""
+"""test_native_histograms: the protobuf format, beside Prometheus, and what only newer Prometheus does, by itself."""
 
 import http.server
 import struct
@@ -8,7 +8,7 @@ import time
 import pytest
 
 import harness
-from harness import Agent, Target, fields, snappy_decode, wait_for
+from harness import Agent, Process, Target, fields, free_port, peer, peer_env, snappy_decode, wait_for
 from protobuf_body import (
     CONTENT_TYPE,
     COUNTER,
@@ -200,12 +200,49 @@ def all_kinds(now):
     )
 
 
+SERIES = 18  # of all_kinds
+NATIVE = {
+    "count": 9,
+    "sum": 1.0,
+    "schema": 3,
+    "zero_threshold": 1e-128,
+    "negative": ([], []),
+    "positive": ([(1, 1), (1, 1), (4, 1), (2, 1)], [3, 1, 2, 3]),
+}
+
+
 def config(address, url, extra=""):
     return (
         f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n"
         f"remote_write:\n- url: {url}\n  send_native_histograms: true\n  send_exemplars: true\n"
         f"scrape_configs:\n- job_name: j\n{extra}  static_configs: [{{targets: ['{address}']}}]\n"
     )
+
+
+def test_as_prometheus(run, tmp_path):
+    """Both scrape the same body; what they write is the same: series, values, histograms, exemplars."""
+    target = run(Target, all_kinds(int(time.time() * 1000)), content_type=CONTENT_TYPE)
+    theirs, ours = run(Writes), run(Writes)
+    (tmp_path / "prometheus.yml").write_text(config(target.address, theirs.url))
+    run(
+        Process,
+        [
+            peer("usr/bin/prometheus"),
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/tsdb",
+            f"--web.listen-address=127.0.0.1:{free_port()}",
+            "--enable-feature=native-histograms,exemplar-storage",
+        ],
+        tmp_path / "prometheus.log",
+        env=peer_env(),
+    )
+    run(Agent, tmp_path, config(target.address, ours.url, "  scrape_native_histograms: true\n"))
+    for writes in (theirs, ours):
+        wait_for("all series", lambda w=writes: len(w.of_target()) >= SERIES, timeout=40)
+        wait_for("all exemplars", lambda w=writes: len(w.exemplars) >= 3)
+    assert ours.of_target() == theirs.of_target()
+    assert ours.exemplars == theirs.exemplars
+    assert ours.named("empty_buckets")[0] == NATIVE
 
 
 @pytest.mark.sanitized
@@ -222,11 +259,42 @@ def test_without_native_histograms(run, tmp_path):
 
 
 def test_limit(run, tmp_path):
-    """Where even the coarsest resolution has more buckets than allowed, the scrape fails."""
+    """Resolution is reduced to stay within the limit; where even the coarsest has more buckets, the scrape fails."""
     target = run(Target, all_kinds(int(time.time() * 1000)), content_type=CONTENT_TYPE)
-    writes = run(Writes)
-    extra = "  scrape_native_histograms: true\n  native_histogram_bucket_limit: 1\n"
-    agent = run(Agent, tmp_path, config(target.address, writes.url, extra))
-    wait_for("up", lambda: writes.named("up"))
-    assert writes.named("up")[0] == 0.0 and not writes.of_target()
+    fitting, failing = run(Writes), run(Writes)
+    extra = "  scrape_native_histograms: true\n  native_histogram_bucket_limit: "
+    run(Agent, tmp_path, config(target.address, fitting.url, extra + "5\n"), name="fitting")
+    agent = run(Agent, tmp_path, config(target.address, failing.url, extra + "1\n"), name="failing")
+    wait_for("histograms", lambda: fitting.named("both"))
+    both = fitting.named("both")[0]
+    assert both["schema"] < 3 and len(both["negative"][1]) + len(both["positive"][1]) <= 5
+    assert sum(both["negative"][1]) + sum(both["positive"][1]) == 173
+    wait_for("up", lambda: failing.named("up"))
+    assert failing.named("up")[0] == 0.0 and not failing.of_target()
     assert agent.targets()[0]["lastError"] == "metric family 6 (both): histogram bucket limit exceeded"
+
+
+TEXT = """# TYPE h histogram
+h_bucket{a="b",le="0.5"} 2
+h_bucket{a="b",le="2"} 3
+h_bucket{a="b",le="+Inf"} 5
+h_sum{a="b"} 4.5
+h_count{a="b"} 5
+"""
+
+
+@pytest.mark.sanitized
+def test_what_has_no_place_is_lost_by_name(run, tmp_path):
+    """Remote write 1.0 has no place for custom buckets, and histograms go out only when asked for: both are in the books."""
+    target = run(Target, TEXT, content_type="text/plain")
+    both = "  scrape_native_histograms: true\n  convert_classic_histograms_to_nhcb: true\n"
+    proto = run(Target, all_kinds(int(time.time() * 1000)), content_type=CONTENT_TYPE)
+    unasked = config(proto.address, "URL", "  scrape_native_histograms: true\n").replace(
+        "send_native_histograms: true", "send_native_histograms: false"
+    )
+    for name, text in (("custom", config(target.address, "URL", both)), ("unasked", unasked)):
+        writes = run(Writes)
+        agent = run(Agent, tmp_path, text.replace("URL", writes.url), name=name)
+        wait_for("up", lambda w=writes: w.named("up"))
+        wait_for("the loss", lambda a=agent: a.total("obsagent_samples_lost_total", reason="not_sent") > 0)
+        assert not [h for h in writes.named("h") or [] if isinstance(h, dict)]

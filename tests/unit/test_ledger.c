@@ -38,7 +38,7 @@ static void test_each_account_is_told_once_in_order_of_its_first_booking(void **
 static void test_reasons_have_the_names_of_the_metric(void **state)
 {
     static const char *const NAMES[LEDGER_REASONS] = {"overflow",  "too_old", "rejected", "too_large",
-                                                      "corrupt",   "dead",    "disk"};
+                                                      "corrupt",   "dead",    "disk",     "not_sent"};
     struct ledger *l = ledger_new();
     struct buf b, want;
     (void)state;
