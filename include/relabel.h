@@ -67,6 +67,11 @@ typedef void relabel_trace_fn(void *ctx, size_t index, int line, struct str text
 bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, relabel_trace_fn *trace,
                           void *ctx) MUSTCHECK;
 
+/* One rule on one line, as relabel_apply_traced tells it. Returns its line in the file, 0 = unknown. */
+int relabel_describe(const struct relabel_rules *rules, size_t index, struct buf *out);
+/* One rule as a JSON object with the names that Prometheus's API uses (sourceLabels, targetLabel ...); its defaults are
+   written out, as there. */
+void relabel_json(const struct relabel_rules *rules, size_t index, struct buf *out);
 /* The rules as YAML (a list, two-space indented by `indent`), for /config and for comparing generations. */
 void relabel_dump(const struct relabel_rules *rules, int indent, struct buf *out);
 

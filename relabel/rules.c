@@ -131,6 +131,61 @@ static void format_rule(const struct rule *r, struct buf *out)
     write_rule(out, r, " ", "=", "");
 }
 
+int relabel_describe(const struct relabel_rules *rules, size_t index, struct buf *out)
+{
+    format_rule(rules->v[index], out);
+    return rules->v[index]->line;
+}
+
+static void json_field(struct buf *out, const char *name, struct str value)
+{
+    if (value.n == 0)
+        return;
+    buf_addf(out, ",\"%s\":", name);
+    buf_add_json(out, value);
+}
+
+static void json_list(struct buf *out, const char *name, const struct str *v, size_t n)
+{
+    if (n == 0)
+        return;
+    buf_addf(out, ",\"%s\":[", name);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_c(out, i ? "," : "");
+        buf_add_json(out, v[i]);
+    }
+    buf_add_char(out, ']');
+}
+
+static void json_labels(struct buf *out, const struct rule *r)
+{
+    for (size_t i = 0; i < r->labels_n; i++) {
+        buf_add_c(out, i ? "," : ",\"labels\":{");
+        buf_add_json(out, r->labels[i].name);
+        buf_add_char(out, ':');
+        buf_add_json(out, r->labels[i].value);
+    }
+    if (r->labels_n)
+        buf_add_char(out, '}');
+}
+
+void relabel_json(const struct relabel_rules *rules, size_t index, struct buf *out)
+{
+    const struct rule *r = rules->v[index];
+    buf_addf(out, "{\"action\":\"%s\"", rule_action_name(r->action));
+    json_list(out, "if", r->ifs_text, r->ifs_n);
+    json_list(out, "sourceLabels", r->source_labels, r->source_labels_n);
+    json_field(out, "separator", r->separator);
+    json_field(out, "regex", r->regex_text);
+    if (r->modulus)
+        buf_addf(out, ",\"modulus\":%llu", (unsigned long long)r->modulus);
+    json_field(out, "targetLabel", r->target_label);
+    json_field(out, "replacement", r->replacement);
+    json_field(out, "match", r->match);
+    json_labels(out, r);
+    buf_add_char(out, '}');
+}
+
 bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, relabel_trace_fn *trace,
                           void *ctx)
 {

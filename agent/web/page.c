@@ -39,7 +39,7 @@ static const char STYLE[] =
     "th,td{padding:.45rem .7rem;border-bottom:1px solid var(--line);vertical-align:top;"
     "overflow-wrap:anywhere}"
     "tr:last-child td{border-bottom:0}"
-    ".rows th:first-child{width:6rem}.rows .num{width:7.5rem}"
+    ".rows th:first-child{width:5.5rem}.rows .num{width:6.5rem}"
     ".ends th:first-child{width:32%}"
     ".num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
     ".err{color:var(--bad);overflow-wrap:anywhere}"

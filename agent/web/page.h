@@ -25,19 +25,43 @@ void page_size(struct buf *out, uint64_t bytes);
 /* "3.4 ms", "1.2 s", "2h5m", "3d4h". */
 void page_seconds(struct buf *out, double seconds);
 
-/* What the form of /targets asks for; empty strings for anything. */
+/* What the form of a list asks for; empty strings for anything. */
 struct page_filter {
     const char *job;
-    const char *health; /* "up", "down", "unknown" */
+    const char *health; /* of /targets: "up", "down", "unknown" */
+    const char *state;  /* of /service-discovery: "active", "dropped" */
     const char *text;   /* in the URL, a label or the error; case does not matter */
+    size_t from;        /* rows that come before those to show */
 };
+#define PAGE_ROWS 500 /* more than that a browser shows slowly: the rest is on further pages */
+
+/* Forms: begin, selects (each closed by the caller with </select>), end with the field for text. Names and labels
+   are ours, values are escaped. */
+void page_form_begin(struct buf *out, const char *action);
+void page_select(struct buf *out, const char *name, const char *label);
+void page_option(struct buf *out, const char *value, const char *text, const char *chosen);
+/* A whole select. */
+void page_select_job(struct buf *out, const struct web_view *v, const char *chosen);
+void page_form_end(struct buf *out, const char *text, const char *placeholder);
+/* True when s holds the needle, in upper or lower case; an empty one always. */
+bool page_holds(struct str s, struct str needle);
+/* The same of any name or value. */
+bool page_labels_hold(const struct label *v, size_t n, struct str needle);
+/* Which of the rows found are shown, with links to the pages before and after; nothing when these are all. */
+void page_pages(struct buf *out, const char *path, const struct page_filter *f, size_t found);
+/* A URL; as a link only if it is a web address, for its scheme could come from a label. */
+void page_web_address(struct buf *out, const char *url);
+/* The value of a query parameter: job names may hold anything. */
+void page_url_escaped(struct buf *out, struct str s);
+/* A link to this target's row on another list. */
+void page_target_link(struct buf *out, const char *path, const struct target *t, const char *text);
 
 /* Needs VIEW_JOBS, VIEW_REMOTES, VIEW_BOOKS, VIEW_PROCESS. */
 void page_overview(struct buf *out, const struct web_view *view);
 /* Needs VIEW_TARGETS. */
 void page_targets(struct buf *out, const struct web_view *view, const struct page_filter *filter);
 /* Needs VIEW_TARGETS. */
-void page_discovery(struct buf *out, const struct web_view *view);
+void page_discovery(struct buf *out, const struct web_view *view, const struct page_filter *filter);
 /* Needs VIEW_REMOTES and VIEW_BOOKS. */
 void page_queue(struct buf *out, const struct web_view *view);
 /* Needs VIEW_REJECTS. */

@@ -63,6 +63,11 @@ static void add_tiles(struct buf *out, const struct web_view *v)
     tile_count(out, "targets down", t->targets_down, "bad");
     if (t->targets_unknown)
         tile_count(out, "not scraped yet", t->targets_unknown, "");
+    if (v->sharding.shards > 1) {
+        tile_begin(out, "shard", "");
+        buf_addf(out, "%u of %u", v->sharding.shard, v->sharding.shards);
+        tile_end(out);
+    }
     tile_count(out, "live series", t->series, "");
     tile_count(out, "samples scraped", view_sum(v, "scraped", NULL), "");
     tile_count(out, "samples delivered", view_sum(v, "delivered", NULL), "");
@@ -162,23 +167,11 @@ static void add_endpoints(struct buf *out, const struct web_view *v)
     buf_add_c(out, "</tbody></table>\n");
 }
 
-/* The value of a query parameter: job names may hold anything. */
-static void add_url_escaped(struct buf *out, const char *s)
-{
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || strchr("-_.~", c))
-            buf_add_char(out, *s);
-        else
-            buf_addf(out, "%%%02X", c);
-    }
-}
-
-static void add_job(struct buf *out, const struct view_job *j)
+static void add_job(struct buf *out, const struct web_view *v, const struct view_job *j)
 {
     uint64_t active = j->up + j->down + j->unknown;
     buf_add_c(out, "<tr><td data-l=\"Job\"><a href=\"/targets?job=");
-    add_url_escaped(out, j->job);
+    page_url_escaped(out, str_of(j->job));
     buf_add_c(out, "\">");
     page_text(out, j->job);
     buf_add_c(out, "</a></td><td data-l=\"State\">");
@@ -189,17 +182,20 @@ static void add_job(struct buf *out, const struct view_job *j)
     cell_count(out, "Down", j->down);
     cell_count(out, "Unknown", j->unknown);
     cell_count(out, "Dropped", j->dropped);
+    if (v->sharding.shards > 1)
+        cell_count(out, "Of other shards", j->other_shard);
     buf_add_c(out, "</tr>\n");
 }
 
 static void add_jobs(struct buf *out, const struct web_view *v)
 {
-    buf_add_c(out,
-              "<h2>Jobs</h2>\n<table><thead><tr><th>Job</th><th>State</th><th class=\"num\">Down</th>"
-              "<th class=\"num\">Not scraped yet</th><th class=\"num\">Dropped by rules</th></tr></thead>"
-              "<tbody>\n");
+    buf_addf(out,
+             "<h2>Jobs</h2>\n<table><thead><tr><th>Job</th><th>State</th><th class=\"num\">Down</th>"
+             "<th class=\"num\">Not scraped yet</th><th class=\"num\">Dropped by rules</th>%s</tr></thead>"
+             "<tbody>\n",
+             v->sharding.shards > 1 ? "<th class=\"num\">Of other shards</th>" : "");
     for (size_t i = 0; i < v->jobs_n; i++)
-        add_job(out, &v->jobs[i]);
+        add_job(out, v, &v->jobs[i]);
     if (v->jobs_n == 0)
         buf_add_c(out, "<tr><td class=\"dim\">No jobs are configured.</td></tr>");
     buf_add_c(out, "</tbody></table>\n");

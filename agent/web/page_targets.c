@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* page_targets: every target with its last scrape, filtered by a plain form; and what discovery found but
-   rules dropped. */
+/* page_targets: every target with its last scrape, chosen by a plain form. */
 #include "page.h"
-
-#include <stdlib.h>
-#include <strings.h>
-
-/* More rows than a browser shows well; the form narrows. */
-#define ROWS_MAX 2000
-#define DROPPED_MAX 1000
-
-/* ---- the filter ---- */
-
-static bool holds(struct str s, struct str needle)
-{
-    for (size_t i = 0; i + needle.n <= s.n; i++) {
-        if (strncasecmp(s.p + i, needle.p, needle.n) == 0)
-            return true;
-    }
-    return false;
-}
 
 static bool text_matches(const struct scrape_status *s, struct str needle)
 {
-    if (needle.n == 0 || holds(str_of(s->target->url), needle) || holds(str_of(s->last_error), needle))
-        return true;
-    for (size_t i = 0; i < s->target->labels_n; i++) {
-        if (holds(s->target->labels[i].name, needle) || holds(s->target->labels[i].value, needle))
-            return true;
-    }
-    return false;
+    const struct target *t = s->target;
+    return page_holds(str_of(t->url), needle) || page_holds(str_of(s->last_error), needle) ||
+           page_labels_hold(t->labels, t->labels_n, needle);
 }
 
 static bool matches(const struct scrape_status *s, const struct page_filter *f)
@@ -39,82 +16,46 @@ static bool matches(const struct scrape_status *s, const struct page_filter *f)
            text_matches(s, str_of(f->text));
 }
 
-static void add_option(struct buf *out, const char *value, const char *text, const char *chosen)
-{
-    buf_add_c(out, "<option value=\"");
-    page_text(out, value);
-    buf_add_c(out, strcmp(value, chosen) == 0 ? "\" selected>" : "\">");
-    page_text(out, text);
-    buf_add_c(out, "</option>");
-}
-
 static void add_form(struct buf *out, const struct web_view *v, const struct page_filter *f)
 {
-    buf_add_c(out, "<form method=\"get\" action=\"/targets\"><select name=\"job\" aria-label=\"Job\">");
-    add_option(out, "", "all jobs", f->job);
-    for (size_t i = 0; i < v->jobs_n; i++)
-        add_option(out, v->jobs[i].job, v->jobs[i].job, f->job);
-    buf_add_c(out, "</select><select name=\"health\" aria-label=\"Health\">");
-    add_option(out, "", "any health", f->health);
-    add_option(out, "up", "up", f->health);
-    add_option(out, "down", "down", f->health);
-    add_option(out, "unknown", "not scraped yet", f->health);
-    buf_add_c(out, "</select><input type=\"search\" name=\"text\" aria-label=\"Text\" "
-                   "placeholder=\"URL, label or error\""
-                   " value=\"");
-    page_text(out, f->text);
-    buf_add_c(out, "\"><button>Show</button></form>\n");
+    page_form_begin(out, "/targets");
+    page_select_job(out, v, f->job);
+    page_select(out, "health", "Health");
+    page_option(out, "", "any health", f->health);
+    page_option(out, "up", "up", f->health);
+    page_option(out, "down", "down", f->health);
+    page_option(out, "unknown", "not scraped yet", f->health);
+    buf_add_c(out, "</select>");
+    page_form_end(out, f->text, "URL, label or error");
 }
 
 /* ---- rows ---- */
 
-/* A link only for what is a web address; the scheme of a URL could come from a label. */
-static void add_url(struct buf *out, const char *url)
+static void add_limited(struct buf *out, const struct scrape_status *s)
 {
-    struct str s = str_of(url ? url : "");
-    bool link = str_starts(s, STR("http://")) || str_starts(s, STR("https://"));
-    if (link) {
-        buf_add_c(out, "<a href=\"");
-        buf_add_html(out, s);
-        buf_add_c(out, "\" rel=\"noreferrer\">");
+    if (s->series_limited == 0)
+        return;
+    buf_add_c(out, "<div class=\"err\">A series limit keeps out ");
+    page_count(out, s->series_limited);
+    buf_add_c(out, " series");
+    if (s->limited_label[0]) {
+        buf_add_c(out, "; the label with most values among them is ");
+        page_text(out, s->limited_label);
     }
-    buf_add_html(out, s);
-    if (link)
-        buf_add_c(out, "</a>");
+    buf_add_c(out, ".</div>");
 }
 
-static void add_last_scrape(struct buf *out, const struct web_view *v, const struct scrape_status *s)
-{
-    buf_add_c(out, "<td class=\"num\" data-l=\"Last scrape\">");
-    page_ago(out, v->now_ms, s->last_scrape_wall_ms);
-    buf_add_c(out, "</td><td class=\"num\" data-l=\"Duration\">");
-    if (s->last_scrape_wall_ms)
-        page_seconds(out, s->last_duration_s);
-    buf_add_c(out, "</td><td class=\"num\" data-l=\"Samples\">");
-    if (s->last_scrape_wall_ms) {
-        page_count(out, s->last_post_relabel);
-        if (s->last_samples != s->last_post_relabel) {
-            buf_add_c(out, "<div class=\"dim\">of ");
-            page_count(out, s->last_samples);
-            buf_add_c(out, "</div>");
-        }
-    }
-    buf_add_c(out, "</td>");
-}
-
-static void add_row(struct buf *out, const struct web_view *v, const struct scrape_status *s)
+static void add_target(struct buf *out, const struct scrape_status *s)
 {
     const struct target *t = s->target;
-    buf_add_c(out, "<tr><td data-l=\"State\">");
-    const char *colour = s->health == SCRAPE_UP ? "good" : s->health == SCRAPE_DOWN ? "bad" : "dim";
-    page_badge(out, colour, view_health(s->health));
-    buf_add_c(out, "</td><td data-l=\"Target\">");
-    add_url(out, t->url);
+    buf_add_c(out, "<td data-l=\"Target\">");
+    page_web_address(out, t->url);
     if (t->unix_socket) {
         buf_add_c(out, " <span class=\"dim\">through ");
         page_text(out, t->unix_socket);
         buf_add_c(out, "</span>");
     }
+    page_target_link(out, "/service-discovery", t, "found as");
     buf_add_c(out, "<div>");
     page_labels(out, t->labels, t->labels_n, "job");
     buf_add_c(out, "</div>");
@@ -123,8 +64,52 @@ static void add_row(struct buf *out, const struct web_view *v, const struct scra
         page_text(out, s->last_error);
         buf_add_c(out, "</div>");
     }
+    add_limited(out, s);
     buf_add_c(out, "</td>");
-    add_last_scrape(out, v, s);
+}
+
+static void add_when(struct buf *out, const struct web_view *v, const struct scrape_status *s)
+{
+    buf_add_c(out, "<td class=\"num\" data-l=\"Last scrape\">");
+    page_ago(out, v->now_ms, s->last_scrape_wall_ms);
+    buf_add_c(out, "<div class=\"dim\">next in ");
+    page_seconds(out, (double)s->next_scrape_in_ms / 1000);
+    buf_add_c(out, "</div></td>");
+}
+
+/* What the last scrape brought; empty before the first. */
+static void add_last_scrape(struct buf *out, const struct scrape_status *s)
+{
+    bool scraped = s->last_scrape_wall_ms != 0;
+    buf_add_c(out, "<td class=\"num\" data-l=\"Duration\">");
+    if (scraped)
+        page_seconds(out, s->last_duration_s);
+    buf_add_c(out, "</td><td class=\"num\" data-l=\"Samples\">");
+    if (scraped)
+        page_count(out, s->last_post_relabel);
+    if (scraped && s->last_samples != s->last_post_relabel) {
+        buf_add_c(out, "<div class=\"dim\">of ");
+        page_count(out, s->last_samples);
+        buf_add_c(out, "</div>");
+    }
+    buf_add_c(out, "</td><td class=\"num\" data-l=\"Series\">");
+    if (scraped)
+        page_count(out, s->series);
+    buf_add_c(out, "</td><td class=\"num\" data-l=\"Size\">");
+    if (scraped)
+        page_size(out, s->last_body_bytes);
+    buf_add_c(out, "</td>");
+}
+
+static void add_row(struct buf *out, const struct web_view *v, const struct scrape_status *s)
+{
+    const char *colour = s->health == SCRAPE_UP ? "good" : s->health == SCRAPE_DOWN ? "bad" : "dim";
+    buf_add_c(out, "<tr><td data-l=\"State\">");
+    page_badge(out, colour, view_health(s->health));
+    buf_add_c(out, "</td>");
+    add_target(out, s);
+    add_when(out, v, s);
+    add_last_scrape(out, s);
     buf_add_c(out, "</tr>\n");
 }
 
@@ -139,8 +124,8 @@ static void begin_job(struct buf *out, const struct web_view *v, struct str job)
                      (unsigned long long)(j->up + j->down + j->unknown));
     }
     buf_add_c(out, "</h2>\n<table class=\"rows\"><thead><tr><th>State</th><th>Target</th>"
-                   "<th class=\"num\">Last scrape</th><th class=\"num\">Duration</th>"
-                   "<th class=\"num\">Samples</th></tr></thead><tbody>\n");
+                   "<th class=\"num\">Last scrape</th><th class=\"num\">Duration</th><th class=\"num\">Samples</th>"
+                   "<th class=\"num\">Series</th><th class=\"num\">Size</th></tr></thead><tbody>\n");
 }
 
 static size_t add_rows(struct buf *out, const struct web_view *v, const struct page_filter *f)
@@ -149,7 +134,7 @@ static size_t add_rows(struct buf *out, const struct web_view *v, const struct p
     struct str job = STR_NULL;
     for (size_t i = 0; i < v->targets_n; i++) {
         const struct scrape_status *s = &v->targets[i];
-        if (!matches(s, f) || ++found > ROWS_MAX)
+        if (!matches(s, f) || found++ < f->from || shown >= PAGE_ROWS)
             continue;
         if (shown == 0 || !str_eq(job, s->target->job)) {
             if (shown)
@@ -172,56 +157,6 @@ void page_targets(struct buf *out, const struct web_view *view, const struct pag
     size_t found = add_rows(out, view, filter);
     if (found == 0)
         buf_add_c(out, "<p class=\"dim\">No target matches.</p>");
-    if (found > ROWS_MAX)
-        buf_addf(out, "<p class=\"note\">%zu of %zu targets are shown; narrow the choice above to see the "
-                      "others.</p>",
-                 (size_t)ROWS_MAX, found);
-    page_end(out, view);
-}
-
-/* ---- discovery ---- */
-
-static void add_discovery_jobs(struct buf *out, const struct web_view *v)
-{
-    buf_add_c(out, "<table><thead><tr><th>Job</th><th class=\"num\">Found</th><th class=\"num\">Kept</th>"
-                   "<th class=\"num\">Dropped by rules</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < v->jobs_n; i++) {
-        const struct view_job *j = &v->jobs[i];
-        uint64_t kept = j->up + j->down + j->unknown;
-        buf_add_c(out, "<tr><td data-l=\"Job\">");
-        page_text(out, j->job);
-        buf_add_c(out, "</td><td class=\"num\" data-l=\"Found\">");
-        page_count(out, kept + j->dropped);
-        buf_add_c(out, "</td><td class=\"num\" data-l=\"Kept\">");
-        page_count(out, kept);
-        buf_add_c(out, "</td><td class=\"num\" data-l=\"Dropped\">");
-        page_count(out, j->dropped);
-        buf_add_c(out, "</td></tr>\n");
-    }
-    buf_add_c(out, "</tbody></table>\n");
-}
-
-void page_discovery(struct buf *out, const struct web_view *view)
-{
-    size_t found = 0;
-    page_begin(out, "Service discovery", "/service-discovery");
-    add_discovery_jobs(out, view);
-    buf_add_c(out, "<h2>Dropped by relabel_configs</h2>\n<table><thead><tr><th>Job</th><th>Rule</th>"
-                   "<th>Discovered labels</th></tr></thead><tbody>\n");
-    for (size_t i = 0; i < view->targets_n; i++) {
-        const struct target *t = view->targets[i].target;
-        if (!t->dropped || ++found > DROPPED_MAX)
-            continue;
-        buf_add_c(out, "<tr><td data-l=\"Job\">");
-        buf_add_html(out, t->job);
-        buf_addf(out, "</td><td data-l=\"Rule\">number %zu</td><td data-l=\"Labels\">", t->dropped_by + 1);
-        page_labels(out, t->discovered, t->discovered_n, NULL);
-        buf_add_c(out, "</td></tr>\n");
-    }
-    if (found == 0)
-        buf_add_c(out, "<tr><td class=\"dim\">No target is dropped.</td></tr>");
-    buf_add_c(out, "</tbody></table>\n");
-    if (found > DROPPED_MAX)
-        buf_addf(out, "<p class=\"note\">%zu more are not shown.</p>", found - DROPPED_MAX);
+    page_pages(out, "/targets", filter, found);
     page_end(out, view);
 }

@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "metrics.h"
 #include "page.h"
 
@@ -48,19 +49,30 @@ static void get_overview(struct answer *a)
     answer_view(a, HTML, VIEW_JOBS | VIEW_REMOTES | VIEW_BOOKS | VIEW_PROCESS, page_overview);
 }
 
-static void get_targets(struct answer *a)
+typedef void list_fn(struct buf *out, const struct web_view *view, const struct page_filter *filter);
+
+static void answer_list(struct answer *a, list_fn *fn)
 {
-    struct page_filter filter = {.job = arg(a, "job"), .health = arg(a, "health"), .text = arg(a, "text")};
+    struct page_filter filter = {
+        .job = arg(a, "job"), .health = arg(a, "health"), .state = arg(a, "state"), .text = arg(a, "text")};
     struct web_view view;
+    uint64_t from;
+    if (units_parse_u64(str_of(arg(a, "from")), &from))
+        filter.from = from;
     view_take(&view, &a->options->sources, VIEW_TARGETS);
     a->reply->content_type = HTML;
-    page_targets(&a->reply->body, &view, &filter);
+    fn(&a->reply->body, &view, &filter);
     view_free(&view);
+}
+
+static void get_targets(struct answer *a)
+{
+    answer_list(a, page_targets);
 }
 
 static void get_discovery(struct answer *a)
 {
-    answer_view(a, HTML, VIEW_TARGETS, page_discovery);
+    answer_list(a, page_discovery);
 }
 
 static void get_queue(struct answer *a)

@@ -2,6 +2,7 @@
 when one more comes, and what do the pages say of the others' targets?"""
 
 import collections
+import html
 import json
 
 import pytest
@@ -123,6 +124,12 @@ def test_the_others_targets_are_shown(world, run):
     assert agent.total("obsagent_targets", state="other_shard") == others
     assert agent.total("obsagent_targets", state="dropped") == 1
     assert agent.total("obsagent_job_targets", job="shared", state="other_shard") == others
+    page = html.unescape(http_get(agent.url + "/service-discovery?state=dropped")[1])
+    assert page.count("belongs to shard 1") == others and page.count("relabel_configs, rule number 1, line 7") == 1
+    assert 'regex="5"' in page and "action=drop" in page
+    own_page = html.unescape(http_get(agent.url + "/service-discovery?state=active")[1])
+    assert "belongs to" not in own_page and own_page.count("last scrape") == own
+    assert ">0 of 2<" in http_get(agent.url + "/")[1]
 
 
 @pytest.mark.parametrize(

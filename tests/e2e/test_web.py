@@ -176,7 +176,19 @@ def test_targets_page(world):
     assert world.down.address not in http_get(world.agent.url + "/targets?job=up")[1]
     assert world.up.address not in http_get(world.agent.url + "/targets?health=down")[1]
     assert world.up.address in http_get(world.agent.url + "/targets?text=alert")[1]
-    assert "127.0.0.1:9" in http_get(world.agent.url + "/service-discovery")[1]
+    assert "next in" in text and "found as" in text
+    discovery = html.unescape(http_get(world.agent.url + "/service-discovery")[1])
+    assert "127.0.0.1:9" in discovery and "relabel_configs, rule number 1" in discovery and "action=drop" in discovery
+
+
+def test_links_between_targets_and_discovery(world):
+    page = http_get(world.agent.url + "/targets?job=down")[1]
+    (there,) = [html.unescape(link) for link in re.findall(r'href="(/service-discovery\?[^"]*)"', page)]
+    page = http_get(world.agent.url + there)[1]
+    assert page.count('data-l="Found"><span') == 1 and f"<i>__address__=</i>{world.down.address}" in page
+    (back,) = [html.unescape(link) for link in re.findall(r'href="(/targets\?[^"]*)"', page)]
+    page = http_get(world.agent.url + back)[1]
+    assert page.count('data-l="Target"') == 1 and "line 1, column" in html.unescape(page)
 
 
 def test_pages_about_endpoints(world):

@@ -50,15 +50,20 @@ static struct target evil = {.refs = 1,
                              .interval_ms = 90000,
                              .timeout_ms = 500};
 static struct target dropped = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
-                                .dropped = true, .dropped_by = 2};
+                                .dropped = true, .drop = TARGET_BY_RULE, .dropped_by = 2};
+static struct target of_others = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
+                                  .labels = labels, .labels_n = 3, .url = (char[]){"http://other:9100/metrics"},
+                                  .phase = 0x123456789abcdef, .dropped = true, .drop = TARGET_BY_SHARD};
 
 static struct scrape_status statuses[] = {
     {.target = &active, .health = SCRAPE_UP, .last_scrape_wall_ms = 1767323045678, .last_duration_s = 0.0123,
-     .last_samples = 1234, .last_post_relabel = 1200},
+     .last_samples = 1234, .last_post_relabel = 1200, .series = 1198, .last_body_bytes = 65536,
+     .next_scrape_in_ms = 2500, .series_limited = 3456, .limited_label = EVIL},
     {.target = &evil, .health = SCRAPE_DOWN, .last_error = EVIL},
     {.target = &dropped},
+    {.target = &of_others},
 };
-static struct view_job jobs[] = {{.job = "node", .up = 1, .dropped = 1}, {.job = "we b", .down = 1}};
+static struct view_job jobs[] = {{.job = "node", .up = 1, .dropped = 1, .other_shard = 7}, {.job = "we b", .down = 1}};
 static struct remote_status remotes[] = {
     {.name = "vm",
      .url = "http://vm:8428/api/v1/write",
@@ -84,8 +89,9 @@ static const struct web_view view = {
     .ready = true,
     .config = &config,
     .totals = {.targets_up = 1, .targets_down = 1, .targets_dropped = 1, .series = 1200},
+    .sharding = {4, 0, 2},
     .targets = statuses,
-    .targets_n = 3,
+    .targets_n = 4,
     .jobs = jobs,
     .jobs_n = 2,
     .remotes = remotes,
@@ -156,11 +162,13 @@ static void test_overview(void **state)
     has("12.0 MiB");
     has("/targets?job=we%20b");
     has("1 of 1 up");
+    has("<b>0 of 4</b>");
+    has("data-l=\"Of other shards\">7<");
 }
 
 static void targets(const char *job, const char *health, const char *needle)
 {
-    struct page_filter f = {job, health, needle};
+    struct page_filter f = {.job = job, .health = health, .state = "", .text = needle};
     clear();
     page_targets(&text, &view, &f);
     is_safe_page();
@@ -179,6 +187,13 @@ static void test_targets(void **state)
     has("of 1,234");
     has("<i>zone=</i>&lt;script&gt;");
     has("never");
+    has("next in 2.5 s");
+    has("data-l=\"Series\">1,198<");
+    has("data-l=\"Size\">64.0 KiB<");
+    has("A series limit keeps out 3,456 series; the label with most values among them is &lt;script&gt;");
+    has("<a class=\"dim\" href=\"/service-discovery?job=node&amp;text=http%3A%2F%2F127.0.0.1%3A9100%2Fmetrics\">");
+    lacks("other:9100");
+    lacks("Rows ");
     targets("node", "", "");
     lacks("javascript:");
     targets("", "down", "");
@@ -193,14 +208,93 @@ static void test_targets(void **state)
     has("value=\"&lt;script");
 }
 
+/* ---- lists of many ---- */
+
+#define MANY 5000
+static struct scrape_status many[MANY];
+static struct target many_targets[MANY];
+static char many_urls[MANY][32];
+
+static struct web_view many_view(void)
+{
+    struct web_view v = view;
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(many_urls[i], sizeof many_urls[i], "http://h%zu/x", i);
+        many_targets[i] = active;
+        many_targets[i].url = many_urls[i];
+        many_targets[i].dropped = i >= MANY - 100;
+        many[i] = (struct scrape_status){.target = &many_targets[i], .health = SCRAPE_UP};
+    }
+    v.targets = many;
+    v.targets_n = MANY;
+    return v;
+}
+
+static size_t count(const char *needle)
+{
+    size_t n = 0;
+    for (const char *at = buf_c(&text); (at = strstr(at, needle)); at += strlen(needle))
+        n++;
+    return n;
+}
+
+typedef void list_fn(struct buf *out, const struct web_view *v, const struct page_filter *f);
+
+static void test_pages_of_rows(void **state)
+{
+    static const struct {
+        const char *path;
+        list_fn *fn;
+        size_t from;
+        const char *job, *text;
+        size_t rows;
+        const char *line; /* what is said of the rows; "" = nothing */
+        const char *previous, *next; /* links, "" = none */
+    } FACTS[] = {
+        {"/targets", page_targets, 0, "", "", 500, "Rows 1 to 500 of 4,900", "", "from=500"},
+        {"/targets", page_targets, 500, "", "", 500, "Rows 501 to 1,000 of 4,900", "from=0", "from=1000"},
+        {"/targets", page_targets, 4800, "", "", 100, "Rows 4,801 to 4,900 of 4,900", "from=4300", ""},
+        {"/targets", page_targets, 100000, "", "", 0, "of 4,900", "from=99500", ""},
+        {"/targets", page_targets, SIZE_MAX, "", "", 0, "of 4,900", "previous", ""},
+        {"/targets", page_targets, 0, "node", "/H49", 11, "", "", ""}, /* 49 and 490 to 499 */
+        {"/targets", page_targets, 0, "we b", "", 0, "", "", ""},
+        {"/service-discovery", page_discovery, 0, "", "", 500, "Rows 1 to 500 of 5,000", "", "from=500"},
+        {"/service-discovery", page_discovery, 4700, "", "", 300, "Rows 4,701 to 5,000 of 5,000", "from=4200", ""},
+        {"/service-discovery", page_discovery, SIZE_MAX, "", "", 0, "of 5,000", "previous", ""},
+    };
+    (void)state;
+    struct web_view v = many_view();
+    for (size_t i = 0; i < ROWS(FACTS); i++) {
+        struct page_filter f = {
+            .job = FACTS[i].job, .health = "", .state = "", .text = FACTS[i].text, .from = FACTS[i].from};
+        clear();
+        FACTS[i].fn(&text, &v, &f);
+        is_safe_page();
+        if (count("data-l=\"Target\"") + count("data-l=\"Found\"><span") != FACTS[i].rows)
+            fail_msg("fact %zu: %zu rows", i, count("data-l=\"Target\"") + count("data-l=\"Found\"><span"));
+        has(FACTS[i].line);
+        has(FACTS[i].previous);
+        has(FACTS[i].next);
+        if (!FACTS[i].line[0])
+            lacks("Rows ");
+        if (!FACTS[i].previous[0])
+            lacks(">previous<");
+        if (!FACTS[i].next[0])
+            lacks(">next<");
+    }
+    struct page_filter f = {.job = "node", .health = "up", .state = "", .text = "<h&"};
+    clear();
+    page_targets(&text, &v, &f);
+    lacks("from="); /* nothing found */
+    f.text = "zone";
+    clear();
+    page_targets(&text, &v, &f);
+    has("<a href=\"/targets?job=node&amp;health=up&amp;text=zone&amp;from=500\">next</a>");
+}
+
 static void test_other_pages(void **state)
 {
     (void)state;
-    clear();
-    page_discovery(&text, &view);
-    is_safe_page();
-    has("number 3");
-    has("<i>__address__=</i>");
     clear();
     page_queue(&text, &view);
     is_safe_page();
@@ -212,6 +306,63 @@ static void test_other_pages(void **state)
     is_safe_page();
     has(">400<");
     has("x{y=");
+}
+
+static void discovery(struct web_view *v, const char *job, const char *wanted, const char *needle)
+{
+    struct page_filter f = {.job = job, .health = "", .state = wanted, .text = needle};
+    clear();
+    page_discovery(&text, v, &f);
+    is_safe_page();
+}
+
+static const char RULES[] =
+    "scrape_configs:\n"
+    "- job_name: node\n"
+    "  relabel_configs:\n"
+    "  - {action: labelmap, regex: a}\n"
+    "  - {action: labelmap, regex: b}\n"
+    "  - {source_labels: [__meta_x], regex: '<b>.*', action: drop}\n";
+
+static void test_discovery(void **state)
+{
+    struct web_view v = view;
+    struct buf errors;
+    (void)state;
+    buf_init(&errors, 4096);
+    struct config *c = config_load_text("rules.yml", str_of(RULES), NULL, false, &errors);
+    if (!c)
+        fail_msg("%s", buf_c(&errors));
+    discovery(&v, "", "", "");
+    has("relabel_configs, rule number 3<"); /* the configuration does not know the job: no text */
+    v.config = c;
+    discovery(&v, "", "", "");
+    has("relabel_configs, rule number 3, line 6<");
+    has("action=drop source_labels=[&quot;__meta_x&quot;] regex=&quot;&lt;b&gt;.*&quot;");
+    has("<i>__address__=</i>");
+    has("belongs to shards 3 and 1<");
+    has("http://other:9100/metrics");
+    has("<a class=\"dim\" href=\"/targets?job=node&amp;text=http%3A%2F%2F127.0.0.1%3A9100%2Fmetrics\">");
+    has("Of 8 dropped targets 2 are remembered");
+    lacks("href=\"javascript");
+    discovery(&v, "node", "active", "");
+    lacks("belongs to");
+    lacks("rule number");
+    lacks("javascript:");
+    has("<option value=\"active\" selected>");
+    discovery(&v, "", "dropped", "other:");
+    has("belongs to");
+    lacks("rule number");
+    discovery(&v, "", "dropped", "nowhere");
+    has("Nothing matches");
+    v.sharding = (struct scrape_sharding){4, 0, 1};
+    discovery(&v, "", "", "");
+    has("belongs to shard 3<");
+    v.sharding = (struct scrape_sharding){40, 0, 10};
+    discovery(&v, "", "", "");
+    has(" and more<");
+    config_unref(c);
+    buf_free(&errors);
 }
 
 static void seconds_are(double seconds, const char *want)
@@ -277,9 +428,9 @@ static void test_api_targets(void **state)
     api_targets(&text, &view, "", "");
     json_t *d = data();
     assert_int_equal(json_array_size(json_object_get(d, "activeTargets")), 2);
-    assert_int_equal(json_array_size(json_object_get(d, "droppedTargets")), 1);
+    assert_int_equal(json_array_size(json_object_get(d, "droppedTargets")), 2);
     json_t *counts = json_object_get(d, "droppedTargetCounts");
-    assert_int_equal(json_integer_value(json_object_get(counts, "node")), 1);
+    assert_int_equal(json_integer_value(json_object_get(counts, "node")), 8);
     assert_int_equal(json_integer_value(json_object_get(counts, "we b")), 0);
     json_t *t = json_array_get(json_object_get(d, "activeTargets"), 0);
     is_string(t, "scrapePool", "node");
@@ -322,10 +473,10 @@ static void api_sizes(const char *state, const char *pool, size_t active_n, size
 static void test_api_filters(void **state)
 {
     (void)state;
-    api_sizes("any", "", 2, 1, true);
+    api_sizes("any", "", 2, 2, true);
     api_sizes("active", "", 2, 0, false);
     api_sizes("ACTIVE", "node", 1, 0, false);
-    api_sizes("dropped", "", 0, 1, true);
+    api_sizes("dropped", "", 0, 2, true);
     api_sizes("dropped", "we b", 0, 0, true);
     api_sizes("nonsense", "", 0, 0, false);
 }
@@ -802,7 +953,10 @@ static void check_rooms(struct web *w)
     answers_in_time(w, "/api/v1/targets", "\"scrapeUrl\":\"http://127.0.0.1:1/metrics\"");
     answers_in_time(w, "/api/v1/targets", "\"droppedTargetCounts\":{\"a\":1}");
     answers_in_time(w, "/targets", "http://127.0.0.1:1/metrics");
-    answers_in_time(w, "/service-discovery", "number 1");
+    answers_in_time(w, "/service-discovery", "rule number 1, line 4<");
+    answers_in_time(w, "/service-discovery?state=active", "last scrape");
+    answers_in_time(w, "/targets?from=18446744073709551615", "of 1;");
+    answers_in_time(w, "/targets?from=x", "127.0.0.1:1/metrics");
     answers_in_time(w, "/", ">gone<");
     answers_in_time(w, "/queue", ">gone<");
     answers_in_time(w, "/metrics", "obsagent_job_targets{job=\"a\",state=\"dropped\"} 1\n");
@@ -862,6 +1016,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_overview, teardown),
         cmocka_unit_test_teardown(test_targets, teardown),
+        cmocka_unit_test_teardown(test_pages_of_rows, teardown),
+        cmocka_unit_test_teardown(test_discovery, teardown),
         cmocka_unit_test_teardown(test_other_pages, teardown),
         cmocka_unit_test_teardown(test_human_numbers, teardown),
         cmocka_unit_test_teardown(test_api_targets, teardown),
