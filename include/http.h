@@ -21,6 +21,7 @@ struct http_header {
     char *name;
     char *value;
     bool secret;
+    char *file; /* holds the value, read like an http_secret's; NULL = `value` it is */
 };
 
 enum http_tls_version { HTTP_TLS_DEFAULT, HTTP_TLS10, HTTP_TLS11, HTTP_TLS12, HTTP_TLS13 };
@@ -28,15 +29,16 @@ enum http_tls_version { HTTP_TLS_DEFAULT, HTTP_TLS10, HTTP_TLS11, HTTP_TLS12, HT
 /* How to talk to one kind of peer: plain data of a configuration generation, immutable once loaded. Names as in
    Prometheus's HTTP client configuration. Zero means the default except where said. */
 struct http_options {
-    /* At most one of the two. */
+    /* At most one of has_authorization, has_basic_auth and oauth2. */
     bool has_authorization;
     char *authorization_type; /* "Bearer" by default; "" sends the credentials raw */
     struct http_secret credentials;
     bool has_basic_auth;
     struct http_secret username;
     struct http_secret password;
+    struct http_oauth2 *oauth2; /* NULL = none */
 
-    struct http_header *headers;
+    struct http_header *headers; /* a name may come several times */
     size_t headers_n;
 
     struct http_secret tls_ca, tls_cert, tls_key;
@@ -44,11 +46,36 @@ struct http_options {
     bool tls_insecure_skip_verify;
     enum http_tls_version tls_min_version, tls_max_version;
 
-    char *proxy_url;
-    char *no_proxy;
+    char *proxy_url; /* http, https, socks5 or socks5h; either socks5 leaves looking up names to the proxy, as in Go */
+    char *no_proxy;  /* Go's rules: hosts, .domains, addresses, networks, each with :port if need be, or * */
+    bool proxy_from_environment; /* HTTP_PROXY, HTTPS_PROXY, NO_PROXY; not looked at otherwise */
+    struct http_header *proxy_connect_headers; /* for the CONNECT that reaches an https server */
+    size_t proxy_connect_headers_n;
+    /* What the proxy is told of us: authorization, basic auth, headers (with every request) and, when
+       has_proxy_tls, TLS with an https proxy, which else goes by tls_*. NULL = nothing. */
+    struct http_options *proxy_peer;
+    bool has_proxy_tls;
     bool follow_redirects; /* default true: the loader sets it */
-    bool enable_http2;     /* default false here */
+    bool enable_http2;     /* over TLS, when the server offers it; default false here */
 };
+
+/* OAuth 2.0 client credentials (RFC 6749, 4.4). */
+struct http_oauth2 {
+    char *client_id;
+    struct http_secret client_secret;
+    char **scopes;
+    size_t scopes_n;
+    char *token_url;
+    struct http_param {
+        char *name, *value;
+    } *params; /* further fields of the form; grant_type may be among them */
+    size_t params_n;
+    struct http_options endpoint; /* how to talk to token_url: headers, TLS, proxy */
+    struct http_token *token;     /* the present one, shared by all clients in all threads */
+};
+
+/* Without a token, everything else empty. Freed with the options it hangs on. */
+struct http_oauth2 *http_oauth2_new(void);
 
 void http_options_free(struct http_options *o); /* the contents, not the struct */
 
@@ -90,6 +117,7 @@ struct http_request {
     uint64_t spread;          /* any stable number, e.g. the target's hash: picks the multi handle */
     size_t max_header_bytes;  /* 0 = 16 KiB */
     bool fresh_connection;    /* do not reuse one */
+    bool close_connection;    /* and this one is not kept either; the server is told so */
     const char *unix_socket;  /* path or NULL */
     /* Called for each response header of the final response, name in lower case. May be NULL. */
     void (*on_header)(void *ctx, struct str name, struct str value);
@@ -104,13 +132,14 @@ struct http_call;
 
 /* Starts an exchange; callbacks come from the loop's thread, never before http_start returned. NULL and err when
    it cannot even be started (bad URL, unreadable credentials or TLS file: the message names the file, not its
-   contents); no callback follows then. Authorization is never sent to another host on a redirect. */
+   contents); no callback follows then. Authorization is never sent to another host on a redirect. With oauth2
+   the exchange waits, within its timeout, for a token when there is none: however many wait, one is asked for. */
 struct http_call *http_start(struct http_client *client, const struct http_request *request, struct err *err) MUSTCHECK;
 /* Stops it without a callback. */
 void http_cancel(struct http_client *client, struct http_call *call);
 
-/* Forgets cached secrets and files of these options so that the next request reads them again (after a 401),
-   in any thread. */
+/* Forgets cached secrets, files and the OAuth token of these options, so that the next request reads them again
+   (after a 401), in any thread. Only the first of many calls within a second drops a token. */
 void http_options_reread(const struct http_options *o);
 /* The secret's present value into out (freed by caller); false when its file cannot be read. NULL value when unset. */
 bool http_secret_read(const struct http_secret *s, char **out, struct err *err) MUSTCHECK;

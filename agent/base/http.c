@@ -28,7 +28,7 @@ static void init_curl(void)
 
 /* ---- lists ---- */
 
-static void queue_push(struct http_call_queue *q, struct http_call *call)
+void http_queue_push(struct http_call_queue *q, struct http_call *call)
 {
     call->queue_next = NULL;
     if (q->last)
@@ -38,7 +38,7 @@ static void queue_push(struct http_call_queue *q, struct http_call *call)
     q->last = call;
 }
 
-static struct http_call *queue_pop(struct http_call_queue *q)
+struct http_call *http_queue_pop(struct http_call_queue *q)
 {
     struct http_call *call = q->first;
     if (!call)
@@ -49,13 +49,13 @@ static struct http_call *queue_pop(struct http_call_queue *q)
     return call;
 }
 
-static void queue_remove(struct http_call_queue *q, struct http_call *call)
+void http_queue_remove(struct http_call_queue *q, struct http_call *call)
 {
     struct http_call_queue rest = {0};
     struct http_call *other;
-    while ((other = queue_pop(q))) {
+    while ((other = http_queue_pop(q))) {
         if (other != call)
-            queue_push(&rest, other);
+            http_queue_push(&rest, other);
     }
     *q = rest;
 }
@@ -150,6 +150,7 @@ static void call_free(struct http_call *call)
     if (call->easy)
         easy_put(call->client, call->easy);
     curl_slist_free_all(call->headers);
+    curl_slist_free_all(call->proxy_headers);
     curl_slist_free_all(call->connect_to);
     for (size_t i = 0; i < call->extra_headers_n; i++)
         http_secret_free(call->extra_headers[i]);
@@ -171,9 +172,11 @@ static void call_detach(struct http_call *call)
     if (call->state == HTTP_ADDED || call->state == HTTP_DOOMED)
         curl_multi_remove_handle(call->multi->curl, call->easy);
     else if (call->state == HTTP_STARTING)
-        queue_remove(&client->starting, call);
+        http_queue_remove(&client->starting, call);
     else if (call->state == HTTP_PARKED)
-        queue_remove(&client->parked, call);
+        http_queue_remove(&client->parked, call);
+    else if (call->state == HTTP_WAITING)
+        http_fetch_leave(call);
     call->state = HTTP_DONE;
     loop_timer_clear(client->loop, &call->deadline);
     http_lookup_release(call);
@@ -212,14 +215,26 @@ static bool follow(struct http_call *call)
     call->url = to;
     call->redirects++;
     http_response_reset(call);
-    return http_easy_setup(call, &call->why);
+    return true;
+}
+
+void http_call_resume(struct http_call *call)
+{
+    call->state = HTTP_DONE; /* in no list, while this is decided */
+    bool ok = !err_is(&call->why) && http_easy_setup(call, &call->why);
+    if (ok && call->needs_token)
+        ok = http_fetch_wait(call, &call->why);
+    else if (ok)
+        call_add(call);
+    if (!ok)
+        finish(call, CURLE_FAILED_INIT, false);
 }
 
 static void unpark(void *ctx)
 {
     struct http_client *client = ctx;
     while (client->parked.first && client->lookups < HTTP_LOOKUPS_MAX) {
-        struct http_call *call = queue_pop(&client->parked);
+        struct http_call *call = http_queue_pop(&client->parked);
         client->lookups++;
         call->has_lookup = true;
         call_add(call);
@@ -249,7 +264,7 @@ void http_call_ended(struct http_call *call, CURLcode code)
         call->park = false;
         call->state = HTTP_PARKED;
         http_response_reset(call);
-        queue_push(&call->client->parked, call);
+        http_queue_push(&call->client->parked, call);
         unpark_soon(call->client);
         return;
     }
@@ -257,11 +272,9 @@ void http_call_ended(struct http_call *call, CURLcode code)
     if (call->skip_body && !err_is(&call->why)) {
         curl_multi_remove_handle(call->multi->curl, call->easy);
         http_lookup_release(call);
-        if (follow(call)) {
-            call_add(call);
-            return;
-        }
-        call->state = HTTP_DONE;
+        (void)follow(call); /* or call->why says why not */
+        http_call_resume(call);
+        return;
     }
     finish(call, code, false);
 }
@@ -269,11 +282,12 @@ void http_call_ended(struct http_call *call, CURLcode code)
 void http_sweep(struct http_client *client)
 {
     struct http_call *call;
-    while ((call = queue_pop(&client->doomed))) {
+    while ((call = http_queue_pop(&client->doomed))) {
         call_detach(call);
         call_free(call);
     }
-    while ((call = queue_pop(&client->starting)))
+    http_fetches_sweep(client);
+    while ((call = http_queue_pop(&client->starting)))
         call_add(call);
 }
 
@@ -305,14 +319,18 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     call->easy = easy_get(client);
     if (!http_easy_setup(call, err))
         goto fail;
+    if (call->needs_token && !http_fetch_wait(call, err))
+        goto fail;
     call->multi = pick_multi(client, call);
     link_call(call);
     if (request->timeout_ms > 0)
         loop_timer_set(client->loop, &call->deadline, clock_mono_ms() + request->timeout_ms, on_deadline,
                        call);
+    if (call->needs_token)
+        return call;
     if (client->in_curl) {
         call->state = HTTP_STARTING;
-        queue_push(&client->starting, call);
+        http_queue_push(&client->starting, call);
     } else {
         call_add(call);
     }
@@ -328,7 +346,7 @@ void http_cancel(struct http_client *client, struct http_call *call)
         return;
     if (client->in_curl && call->state == HTTP_ADDED) {
         call->state = HTTP_DOOMED;
-        queue_push(&client->doomed, call);
+        http_queue_push(&client->doomed, call);
         return;
     }
     call_detach(call);
@@ -339,6 +357,9 @@ void http_client_free(struct http_client *client)
 {
     if (!client)
         return;
+    /* The last one to leave a fetch cancels another call: so from the list's head each time. */
+    while (client->fetches)
+        http_cancel(client, http_fetch_first(client->fetches));
     while (client->calls) {
         struct http_call *call = client->calls;
         call_detach(call);

@@ -18,16 +18,16 @@ static bool is_credential(struct str name)
     return false;
 }
 
-static void append(struct http_call *call, const char *line)
+static void append(struct curl_slist **list, const char *line)
 {
-    struct curl_slist *list = curl_slist_append(call->headers, line);
-    if (!list)
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (!longer)
         abort();
-    call->headers = list;
+    *list = longer;
 }
 
 /* A line break in a name or value would smuggle in headers of its own. */
-static bool add(struct http_call *call, struct str name, struct str value, struct err *err)
+static bool add(struct curl_slist **list, struct str name, struct str value, struct err *err)
 {
     if (name.n == 0 || memchr(name.p, ':', name.n) || strcspn(name.p, "\r\n") < name.n)
         return err_set(err, "invalid header name");
@@ -36,7 +36,7 @@ static bool add(struct http_call *call, struct str name, struct str value, struc
     /* libcurl wants "Name;" for an empty value, "Name:" would suppress the header. */
     char *line = value.n == 0 ? xasprintf("%.*s;", STR_ARG(name))
                               : xasprintf("%.*s: %.*s", STR_ARG(name), STR_ARG(value));
-    append(call, line);
+    append(list, line);
     http_secret_free(line);
     return true;
 }
@@ -85,7 +85,7 @@ static char *base64(const char *text, size_t n)
     return out;
 }
 
-static char *basic_value(const char *user, const char *password)
+char *http_basic_value(const char *user, const char *password)
 {
     char *pair = xasprintf("%s:%s", user ? user : "", password ? password : "");
     char *code = base64(pair, strlen(pair));
@@ -99,7 +99,7 @@ static char *configured_basic(const struct http_options *o, struct err *err)
 {
     char *user = NULL, *password = NULL, *value = NULL;
     if (http_secret_read(&o->username, &user, err) && http_secret_read(&o->password, &password, err))
-        value = basic_value(user, password);
+        value = http_basic_value(user, password);
     http_secret_free(user);
     http_secret_free(password);
     return value;
@@ -116,21 +116,42 @@ static char *configured_authorization(const struct http_options *o, struct err *
     return value;
 }
 
+/* NULL after an error. Caller frees with http_secret_free. */
+static char *configured_value(const struct http_options *o, struct err *err)
+{
+    return o->has_authorization ? configured_authorization(o, err) : configured_basic(o, err);
+}
+
 static bool add_authorization(struct http_call *call, struct err *err)
 {
     const struct http_options *o = call->request.options;
     if (call->foreign || given(call, "Authorization"))
         return true;
     char *value;
-    if (o && o->has_authorization)
-        value = configured_authorization(o, err);
-    else if (o && o->has_basic_auth)
-        value = configured_basic(o, err);
+    if (o && o->oauth2) {
+        value = http_token_header(o->oauth2->token);
+        call->needs_token = !value;
+        if (!value)
+            return true;
+    } else if (o && (o->has_authorization || o->has_basic_auth))
+        value = configured_value(o, err);
     else if (call->origin.user || call->origin.password)
-        value = basic_value(call->origin.user, call->origin.password);
+        value = http_basic_value(call->origin.user, call->origin.password);
     else
         return true;
-    bool ok = value && add(call, STR("Authorization"), str_of(value), err);
+    bool ok = value && add(&call->headers, STR("Authorization"), str_of(value), err);
+    http_secret_free(value);
+    return ok;
+}
+
+static bool add_header(struct curl_slist **list, const struct http_header *h, struct err *err)
+{
+    if (!h->file)
+        return add(list, str_of(h->name), str_of(h->value), err);
+    char *value;
+    if (!http_secret_read(&(struct http_secret){.file = h->file}, &value, err))
+        return err_prefix(err, "header %s", h->name);
+    bool ok = add(list, str_of(h->name), str_trim(str_of(value)), err);
     http_secret_free(value);
     return ok;
 }
@@ -140,9 +161,9 @@ static bool add_configured(struct http_call *call, struct err *err)
     const struct http_options *o = call->request.options;
     for (size_t i = 0; o && i < o->headers_n; i++) {
         const struct http_header *h = &o->headers[i];
-        if (call->foreign && (h->secret || is_credential(str_of(h->name))))
+        if (call->foreign && (h->secret || h->file || is_credential(str_of(h->name))))
             continue;
-        if (!add(call, str_of(h->name), str_of(h->value), err))
+        if (!add_header(&call->headers, h, err))
             return false;
     }
     return true;
@@ -156,7 +177,7 @@ static bool add_given(struct http_call *call, struct err *err)
         if (configured(call->request.options, name) || (call->foreign && is_credential(name)))
             continue;
         struct str value = str_trim(str_skip(str_of(line), name.n + 1));
-        if (!add(call, name, value, err))
+        if (!add(&call->headers, name, value, err))
             return false;
     }
     return true;
@@ -166,14 +187,43 @@ bool http_headers_build(struct http_call *call, struct err *err)
 {
     curl_slist_free_all(call->headers);
     call->headers = NULL;
+    call->needs_token = false;
     if (!add_configured(call, err) || !add_given(call, err) || !add_authorization(call, err))
         return false;
     /* libcurl would wait a second for "100 Continue" before a larger body, and invent a form's content
        type. */
-    append(call, "Expect:");
+    append(&call->headers, "Expect:");
     if (!given(call, "Content-Type"))
-        append(call, "Content-Type:");
+        append(&call->headers, "Content-Type:");
+    if (call->request.close_connection)
+        http_headers_default(call, "Connection: close");
     return true;
+}
+
+/* With a CONNECT they go to the proxy alone, else beside the server's. A redirect leads to no other proxy, so
+   they are sent whoever the server is. */
+bool http_headers_build_proxy(struct http_call *call, struct err *err)
+{
+    curl_slist_free_all(call->proxy_headers);
+    call->proxy_headers = NULL;
+    const struct http_options *o = call->request.options;
+    if (!call->proxied || !o)
+        return true;
+    for (size_t i = 0; call->url.tls && i < o->proxy_connect_headers_n; i++) {
+        if (!add_header(&call->proxy_headers, &o->proxy_connect_headers[i], err))
+            return false;
+    }
+    const struct http_options *peer = o->proxy_peer;
+    for (size_t i = 0; peer && i < peer->headers_n; i++) {
+        if (!add_header(&call->proxy_headers, &peer->headers[i], err))
+            return false;
+    }
+    if (!peer || (!peer->has_authorization && !peer->has_basic_auth))
+        return true;
+    char *value = configured_value(peer, err);
+    bool ok = value && add(&call->proxy_headers, STR("Proxy-Authorization"), str_of(value), err);
+    http_secret_free(value);
+    return ok;
 }
 
 void http_headers_default(struct http_call *call, const char *line)
@@ -181,6 +231,6 @@ void http_headers_default(struct http_call *call, const char *line)
     struct str name = name_of(line);
     char *text = str_dup(name);
     if (!given(call, text))
-        append(call, line);
+        append(&call->headers, line);
     free(text);
 }

@@ -3,7 +3,8 @@
 
      http_start ─► ADDED ◄──────────┐ redirect: same call, same easy handle, next URL
                     │  │            │
-                    │  └─► PARKED ──┘ needs a name look-up and LOOKUPS_MAX are running; first in, first out
+                    │  ├─► PARKED ──┤ needs a name look-up and LOOKUPS_MAX are running; first in, first out
+                    │  └─► WAITING ─┘ needs an OAuth token; most come here before they are ADDED
                     ▼
                   DOOMED (cancelled inside a libcurl callback, freed when libcurl has returned) or freed
 
@@ -55,6 +56,42 @@ bool http_pem_read(const struct http_secret *s, char **out, size_t *n, unsigned 
                    struct err *err) MUSTCHECK;
 /* Overwrites and frees; NULL is fine. */
 void http_secret_free(char *text);
+/* The next read does not trust what is remembered of the file. */
+void http_secret_forget(const struct http_secret *s);
+
+/* ---- http_oauth2.c ---- */
+
+#define HTTP_TOKEN_FORM_MAX (256 * 1024)
+
+/* Where the endpoint wants the client's id and secret. */
+enum http_token_style { HTTP_TOKEN_STYLE_UNKNOWN, HTTP_TOKEN_STYLE_HEADER, HTTP_TOKEN_STYLE_BODY };
+
+/* All of the struct http_token may be called in any thread. */
+void http_token_free(struct http_token *t);
+/* A copy of the Authorization header's value, freed by http_secret_free; NULL when a token must be got. */
+char *http_token_header(struct http_token *t);
+/* The token was refused: forgets it, once a second. */
+void http_token_drop(struct http_token *t);
+
+struct http_new_token {
+    char *header; /* heap */
+    int64_t renew_ms;
+    enum http_token_style style;
+};
+
+/* True when `who` is the one to ask for the next token, until it releases. *style is what worked last time. */
+bool http_token_claim(struct http_token *t, const void *who, enum http_token_style *style) MUSTCHECK;
+/* Ends the claim if it is who's; takes made->header over. Without a header it came to nothing, and `made` NULL
+   tells nothing new about the style either. */
+void http_token_release(struct http_token *t, const void *who, struct http_new_token *made);
+/* The body of the request. */
+bool http_token_form(const struct http_oauth2 *a, enum http_token_style style, struct buf *form,
+                     struct err *err) MUSTCHECK;
+/* The "Authorization: ..." line of the request, for http_secret_free; NULL after an error. */
+char *http_token_authorization(const struct http_oauth2 *a, struct err *err) MUSTCHECK;
+/* Reads an answer; all of *made but the style. err never holds the secret. */
+bool http_token_parse(const struct http_oauth2 *a, long status, struct str body, struct http_new_token *made,
+                      struct err *err) MUSTCHECK;
 
 /* ---- the client ---- */
 
@@ -62,6 +99,7 @@ enum http_state {
     HTTP_STARTING, /* waits until libcurl returns, to be added */
     HTTP_ADDED,    /* in its multi handle */
     HTTP_PARKED,
+    HTTP_WAITING,  /* for a token, in its fetch's list */
     HTTP_DOOMED,
     HTTP_DONE, /* on_done is running; freed after it */
 };
@@ -76,12 +114,13 @@ struct http_call {
     struct http_client *client;
     struct http_multi *multi;
     struct http_call *next, *prev;             /* all calls of the client */
-    struct http_call *queue_next;              /* parked, starting or doomed */
+    struct http_call *queue_next;              /* parked, starting, waiting or doomed */
     struct http_request request;               /* url, method, headers and unix_socket are copied below */
     enum http_state state;
 
     CURL *easy;
     struct curl_slist *headers;
+    struct curl_slist *proxy_headers;
     struct curl_slist *connect_to;
     char error[CURL_ERROR_SIZE];
     struct err why; /* our own reason, before libcurl's */
@@ -95,6 +134,10 @@ struct http_call {
     bool foreign;           /* a redirect led to another host: no credentials from here on */
     int redirects;
 
+    bool needs_token;         /* there was none for the headers */
+    struct http_fetch *fetch; /* that it waits for */
+
+    bool proxied;    /* the present hop goes through a proxy */
     bool big_ca;     /* verified against a large bundle, see http_multi_pick */
     bool by_name;    /* a new connection needs a look-up */
     bool has_lookup; /* holds one of HTTP_LOOKUPS_MAX */
@@ -124,6 +167,7 @@ struct http_client {
     CURL **spare; /* pooled easy handles */
     size_t spare_n, spare_cap;
     struct http_call_queue starting, parked, doomed;
+    struct http_fetch *fetches, *left_fetches;
     size_t lookups;
     struct loop_timer kick; /* gives freed look-ups to parked calls */
     bool in_curl;
@@ -136,8 +180,27 @@ void http_lookup_release(struct http_call *call);
 /* libcurl is done with the call: follows a redirect, parks it, or reports and frees it. Outside libcurl
    only. */
 void http_call_ended(struct http_call *call, CURLcode code);
+/* Sets a call up again that was taken out of libcurl or waited, and adds it; reports it when call->why says
+   so or it cannot be. Outside libcurl only. */
+void http_call_resume(struct http_call *call);
+void http_queue_push(struct http_call_queue *q, struct http_call *call);
+struct http_call *http_queue_pop(struct http_call_queue *q);
+void http_queue_remove(struct http_call_queue *q, struct http_call *call);
 /* Adds what was started and frees what was cancelled inside callbacks. Outside libcurl only. */
 void http_sweep(struct http_client *client);
+
+/* ---- http_fetch.c ---- */
+
+/* Makes the call, which is in no list, wait for its options' token: http_call_resume follows. */
+bool http_fetch_wait(struct http_call *call, struct err *err) MUSTCHECK;
+/* Takes a WAITING call out again; the last one to leave ends the fetch. */
+void http_fetch_leave(struct http_call *call);
+/* The one that has waited longest; there always is one. */
+struct http_call *http_fetch_first(const struct http_fetch *f);
+/* Host and port of the endpoint, for messages. */
+const char *http_fetch_host(const struct http_fetch *f);
+/* Frees what was left inside libcurl. Outside libcurl only. */
+void http_fetches_sweep(struct http_client *client);
 
 /* ---- http_multi.c ---- */
 
@@ -147,13 +210,34 @@ void http_multi_limit(struct http_multi *m, size_t connections);
 
 /* ---- http_easy.c ---- */
 
-/* Resets the call's easy handle and sets everything for call->url. */
+/* Resets the call's easy handle and sets everything for call->url. Sets call->needs_token. */
 bool http_easy_setup(struct http_call *call, struct err *err) MUSTCHECK;
+/* Notes in call->why that libcurl refused an option. */
+void http_easy_note(struct http_call *call, CURLcode rc, const char *option);
+#define HTTP_SET(call, option, value) \
+    http_easy_note((call), curl_easy_setopt((call)->easy, option, value), #option)
+
+/* ---- http_tls.c ---- */
+
+/* Everything about TLS with the server and with an https proxy. Sets call->big_ca. */
+bool http_tls_setup(struct http_call *call, bool https_proxy, struct err *err) MUSTCHECK;
+
+/* ---- http_proxy.c ---- */
+
+/* The proxy for u as libcurl takes it, NULL for none. Caller frees with http_secret_free. */
+char *http_proxy_for(const struct http_options *o, const struct http_url *u);
+/* True when Go's rules for NO_PROXY say that u is reached without a proxy. */
+bool http_proxy_is_bypassed(const char *no_proxy, const struct http_url *u);
 
 /* ---- http_headers.c ---- */
 
 /* Builds call->headers for the present hop. */
 bool http_headers_build(struct http_call *call, struct err *err) MUSTCHECK;
+
+/* "Basic ..." for this pair. Caller frees with http_secret_free. */
+char *http_basic_value(const char *user, const char *password);
+/* Builds call->proxy_headers: what the present hop's proxy is told. */
+bool http_headers_build_proxy(struct http_call *call, struct err *err) MUSTCHECK;
 
 /* Adds one more line unless the caller or the configuration gave that header. */
 void http_headers_default(struct http_call *call, const char *line);

@@ -176,6 +176,11 @@ static void explain(struct http_call *call, CURLcode code, bool timeout)
     if (timeout) {
         char after[48];
         units_format_duration(call->request.timeout_ms, after);
+        if (call->state == HTTP_WAITING) {
+            err_set(&call->why, "context deadline exceeded (%s) while waiting for an OAuth 2.0 token from %s", after,
+                    http_fetch_host(call->fetch));
+            return;
+        }
         err_set(&call->why, "context deadline exceeded (%s) while %s", after, phase(call));
         return;
     }

@@ -147,49 +147,13 @@ bool http_secret_read(const struct http_secret *s, char **out, struct err *err)
     return true;
 }
 
-static void forget(const struct http_secret *s)
+void http_secret_forget(const struct http_secret *s)
 {
     if (!s->file)
         return;
+    pthread_mutex_lock(&files_lock);
     struct cached_file *f = find_file(s->file);
     if (f)
         f->stale = true;
-}
-
-void http_options_reread(const struct http_options *o)
-{
-    pthread_mutex_lock(&files_lock);
-    forget(&o->credentials);
-    forget(&o->username);
-    forget(&o->password);
-    forget(&o->tls_ca);
-    forget(&o->tls_cert);
-    forget(&o->tls_key);
     pthread_mutex_unlock(&files_lock);
-}
-
-static void free_secret(struct http_secret *s)
-{
-    http_secret_free(s->value);
-    free(s->file);
-}
-
-void http_options_free(struct http_options *o)
-{
-    free(o->authorization_type);
-    free_secret(&o->credentials);
-    free_secret(&o->username);
-    free_secret(&o->password);
-    free_secret(&o->tls_ca);
-    free_secret(&o->tls_cert);
-    free_secret(&o->tls_key);
-    for (size_t i = 0; i < o->headers_n; i++) {
-        free(o->headers[i].name);
-        http_secret_free(o->headers[i].value);
-    }
-    free(o->headers);
-    free(o->tls_server_name);
-    free(o->proxy_url);
-    free(o->no_proxy);
-    *o = (struct http_options){0};
 }

@@ -186,7 +186,7 @@ static void add_header(struct load *l, struct http_options *o, struct place at, 
     }
     o->headers = xrealloc(o->headers, (o->headers_n + 1) * sizeof *o->headers);
     struct http_header *h = &o->headers[o->headers_n++];
-    *h = (struct http_header){str_dup(name), str_dup(value), secret || sounds_secret(name)};
+    *h = (struct http_header){str_dup(name), str_dup(value), secret || sounds_secret(name), NULL};
 }
 
 static void load_header_lines(struct load *l, const struct node *list, struct http_options *o)

@@ -63,7 +63,7 @@ static void interim_response_is_not_the_final_one(void **state)
 static void request_headers_and_body_are_sent(void **state)
 {
     (void)state;
-    struct http_header configured[] = {{(char[]){"X-Both"}, (char[]){"configured"}, false}};
+    struct http_header configured[] = {{(char[]){"X-Both"}, (char[]){"configured"}, false, NULL}};
     struct http_options options = {.headers = configured, .headers_n = 1};
     const char *headers[] = {"X-One: 1", "x-both: caller", "X-Empty:", NULL};
     struct outcome o;
@@ -254,8 +254,8 @@ static void redirects_are_followed_with_the_final_response_only(void **state)
 static void redirect_to_another_host_drops_what_identifies_us(void **state)
 {
     (void)state;
-    struct http_header secret[] = {{(char[]){"X-Key"}, (char[]){"s"}, true},
-                                   {(char[]){"X-Plain"}, (char[]){"p"}, false}};
+    struct http_header secret[] = {{(char[]){"X-Key"}, (char[]){"s"}, true, NULL},
+                                   {(char[]){"X-Plain"}, (char[]){"p"}, false, NULL}};
     struct http_options options = following;
     options.headers = secret;
     options.headers_n = 2;
