@@ -99,6 +99,9 @@ $(B)/obj/%.o: %.c $(GEN:%=%.h)
 	@echo "CC $(VARIANT) $<"
 	$(V)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# What the clock must not be before.
+$(B)/obj/agent/base/clock.o: CPPFLAGS += -DBUILT_S=$(or $(SOURCE_DATE_EPOCH),$(shell date +%s))
+
 $(B)/obj/%.cc.o: %.cc
 	@mkdir -p $(@D)
 	@echo "CXX $(VARIANT) $<"

@@ -77,6 +77,14 @@
       "Last accepted request, Unix time.") \
     X(REMOTE_HIGHEST_TS, GAUGE, "obsagent_remote_highest_timestamp_seconds", "Newest delivered sample, Unix time.") \
     X(REMOTE_SEND_SECONDS, COUNTER, "obsagent_remote_send_seconds_total", "Time spent in requests.") \
+    X(CLOCK_PLAUSIBLE, GAUGE, "obsagent_clock_plausible", "0 while the clock is before the build of this program.") \
+    X(CLOCK_CORRECTION, GAUGE, "obsagent_clock_correction_seconds", "The agent's clock less the system's.") \
+    X(CLOCK_SKEW, GAUGE, "obsagent_clock_skew_seconds", "The receiver's clock less the agent's, by its Date header.") \
+    X(CLOCK_STEPS, COUNTER, "obsagent_clock_steps_total", "Times the system's clock was set while this ran.") \
+    X(BLOCKS_HELD, GAUGE, "obsagent_blocks_held", "Blocks held back until the clock is right.") \
+    X(SAMPLES_HELD, GAUGE, "obsagent_samples_held", "Samples in them.") \
+    X(SAMPLES_MOVED, COUNTER, "obsagent_samples_time_corrected_total", \
+      "Samples whose timestamps were corrected when the clock was right.") \
     X(HTTP_REQUESTS, COUNTER, "obsagent_http_requests_total", "Requests to this agent, by path and status.") \
     X(PROCESS_CPU, COUNTER, "process_cpu_seconds_total", "User and system CPU time.") \
     X(PROCESS_RSS, GAUGE, "process_resident_memory_bytes", "Resident memory.") \

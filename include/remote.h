@@ -29,6 +29,13 @@ void remote_free(struct remote *r);
 
 enum remote_state { REMOTE_IDLE, REMOTE_OK, REMOTE_RETRYING, REMOTE_HELD_AUTH, REMOTE_HELD_URL };
 
+/* What a receiver's Date headers say: its clock less ours. */
+struct remote_skew {
+    int64_t ms;
+    int64_t mono_ms;   /* when, 0 = never */
+    unsigned agreeing; /* answers in a row that said about the same */
+};
+
 struct remote_status {
     char name[128];
     char url[512]; /* without userinfo and query */
@@ -44,9 +51,16 @@ struct remote_status {
     uint64_t in_flight;
     int64_t highest_ts_ms; /* newest delivered timestamp */
     double send_seconds_total;
+    struct remote_skew skew;
     struct queue_reader_stats queue;
 };
 void remote_each(const struct remote *r, void (*fn)(void *ctx, const struct remote_status *status), void *ctx);
+
+/* True when all receivers that answered in the last five minutes agree, twice in a row, that our clock is off by more than
+   10 minutes, and by how much (their clock less ours). Then what they said is forgotten: it is to be acted on. */
+bool remote_take_skew(struct remote *r, int64_t *ms);
+/* Has every endpoint that hears nothing else ask its receiver for the time, at most every 10 s. */
+void remote_ask_dates(struct remote *r);
 
 /* The last rejected series, newest first (a ring of 100). */
 struct remote_reject {

@@ -25,6 +25,7 @@ static void set_defaults(struct run_flags *f)
         .scrape_shard = "0",
         .scrape_replication_factor = 1,
         .shutdown_timeout_ms = 5000,
+        .trust_receivers = true,
         .env_prefix = "",
     };
 }
@@ -63,6 +64,8 @@ static size_t fill_own(struct run_flags *f, struct flag *t)
          "fetches of a worker at once, those that hang aside (256)"},
         {"shutdown.timeout", FLAG_DURATION, &f->shutdown_timeout_ms, "DURATION",
          "how long to send at SIGTERM before the rest goes to disk (5s)"},
+        {"clock.trust-receivers", FLAG_BOOL, &f->trust_receivers, NULL,
+         "correct the clock by the receivers' Date when it is off by more than 10 minutes (true)"},
         {"version", FLAG_BOOL, &f->version, NULL, "print the version"},
     };
     memcpy(t, own, sizeof own);

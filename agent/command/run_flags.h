@@ -24,6 +24,7 @@ struct run_flags {
     uint64_t scrape_shards;
     const char *scrape_shard;
     uint64_t scrape_replication_factor;
+    bool trust_receivers;
     const char *scrape_shard_label; /* NULL = none */
     uint64_t scrape_max_concurrent; /* 0 = the engine's default */
     int64_t shutdown_timeout_ms;

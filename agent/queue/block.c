@@ -429,7 +429,8 @@ struct block *block_builder_seal(struct block_builder *b)
 {
     if (b->samples == 0)
         return NULL;
-    block_builder_job(b, STR(""));
+    if (b->samples > b->booked) /* nobody has said whose they are */
+        block_builder_job(b, STR(""));
     struct block *out = xcalloc(1, sizeof *out);
     out->refs = 1;
     out->lane = b->lane;

@@ -237,6 +237,7 @@ static void on_apply(void *ctx)
         return;
     }
     endpoint_announce_cancel(e);
+    endpoint_ask_cancel(e);
     e->hold = HOLD_NONE;
     e->prober = NULL;
     e->not_before_ms = 0;
@@ -304,6 +305,7 @@ static void close_cursor(struct endpoint *e)
 {
     e->stopping = true;
     endpoint_announce_cancel(e);
+    endpoint_ask_cancel(e);
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];
         lane_cancel(lane);

@@ -39,6 +39,10 @@ void endpoint_wait(struct endpoint *e);
 /* Joins the thread of a stopped endpoint and frees it. May take as long as a name look-up. */
 void endpoint_free(struct endpoint *e);
 
+/* Has it ask its receiver for the time with an empty request, at most every 10 s. Returns at once. */
+void endpoint_ask(struct endpoint *e);
+/* What the receiver's clock said has been acted on. From any thread. */
+void endpoint_forget_skew(struct endpoint *e);
 /* A copy of its state. */
 void endpoint_status(struct endpoint *e, struct remote_status *out);
 

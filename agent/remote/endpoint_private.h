@@ -49,6 +49,7 @@ struct lane {
     int64_t wake_ms;       /* of WAITING */
     int64_t started_ms;
     int64_t retry_after_ms;
+    int64_t date_s;        /* of the response; -1 = none */
     struct buf words;      /* of the response */
 };
 
@@ -90,6 +91,10 @@ struct endpoint {
     unsigned metadata_attempt;
     int64_t metadata_next_ms;
 
+    struct http_call *ask_call; /* for a date */
+    struct config *ask_config;
+    int64_t ask_next_ms, ask_date_s;
+
     /* Of the thread that owns the endpoint. */
     uint64_t hash;
 
@@ -104,6 +109,12 @@ struct endpoint {
     int64_t asked_deadline_ms;
     bool closed;
 };
+
+/* ---- skew.c ---- */
+
+/* A response with this Date (seconds, -1 = none) came, took_ms after its request. */
+void endpoint_note_date(struct endpoint *e, int64_t date_s, int64_t took_ms);
+void endpoint_ask_cancel(struct endpoint *e);
 
 /* ---- endpoint.c ---- */
 

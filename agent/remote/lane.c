@@ -153,6 +153,8 @@ static void on_header(void *ctx, struct str name, struct str value)
     struct lane *lane = ctx;
     if (str_eq(name, STR("retry-after")))
         lane->retry_after_ms = policy_retry_after(value, clock_wall_ms());
+    else if (str_eq(name, STR("date")))
+        lane->date_s = policy_http_date(value);
 }
 
 /* The first bytes are kept for the log; the rest is read so that the connection can be used again. */
@@ -180,6 +182,7 @@ static void on_done(void *ctx, const struct http_result *result)
 {
     struct lane *lane = ctx;
     struct endpoint *e = lane->endpoint;
+    endpoint_note_date(e, lane->date_s, loop_now(e->loop) - lane->started_ms);
     lane_answered(lane, result);
     /* Only now: the result may speak of things that live as long as the call's configuration. */
     enum lane_state next = lane->state;
@@ -218,6 +221,7 @@ static void start(struct lane *lane)
     lane->beside = r->refused_5xx > 0 && e->last_success_ms > r->last_5xx_ms;
     buf_clear(&lane->words);
     lane->retry_after_ms = -1;
+    lane->date_s = -1;
     lane->started_ms = loop_now(e->loop);
     struct err err = {0};
     lane->call = http_start(e->http, &request, &err);

@@ -28,7 +28,7 @@ int64_t policy_backoff(const struct policy_settings *settings, unsigned n, uint6
 
 /* ---- Retry-After ---- */
 
-static int64_t parse_http_date(struct str value)
+int64_t policy_http_date(struct str value)
 {
     static const char *const FORMS[] = {
         "%a, %d %b %Y %H:%M:%S GMT", /* IMF-fixdate */
@@ -59,7 +59,7 @@ int64_t policy_retry_after(struct str value, int64_t now_wall_ms)
         uint64_t most = POLICY_RETRY_AFTER_MAX_MS / 1000;
         return (int64_t)(seconds < most ? seconds : most) * 1000;
     }
-    int64_t at = parse_http_date(value);
+    int64_t at = policy_http_date(value);
     if (at < 0)
         return -1;
     int64_t delay = at * 1000 - now_wall_ms;

@@ -78,6 +78,8 @@ int64_t policy_backoff(const struct policy_settings *settings, unsigned n, uint6
 
 /* The value of a Retry-After header, seconds or HTTP-date (three forms of RFC 9110), as a delay in 0 ..
    POLICY_RETRY_AFTER_MAX_MS; -1 when it is neither. */
+/* An HTTP date in any of its three forms, in seconds since 1970; -1 for anything else. Source: RFC 9110, 5.6.7. */
+int64_t policy_http_date(struct str value);
 int64_t policy_retry_after(struct str value, int64_t now_wall_ms);
 
 const char *policy_verdict_name(enum policy_verdict verdict);

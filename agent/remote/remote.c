@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "endpoint.h"
 
@@ -180,6 +181,49 @@ void remote_free(struct remote *r)
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->rejects_lock);
     free(r);
+}
+
+/* ---- the receivers' clocks ---- */
+
+#define SKEW_FRESH_MS (5 * 60 * 1000)
+#define SKEW_SAME_MS 60000
+#define SKEW_FAR_MS (10 * 60 * 1000)
+
+/* Under the lock. */
+static bool agree_on_skew(struct remote *r, int64_t *ms)
+{
+    int64_t low = INT64_MAX, high = INT64_MIN, now = clock_mono_ms();
+    for (size_t i = 0; i < r->endpoints_n; i++) {
+        struct remote_status status;
+        endpoint_status(r->endpoints[i], &status);
+        const struct remote_skew *s = &status.skew;
+        if (!s->mono_ms || now - s->mono_ms > SKEW_FRESH_MS)
+            continue;
+        if (s->agreeing < 2)
+            return false;
+        low = s->ms < low ? s->ms : low;
+        high = s->ms > high ? s->ms : high;
+    }
+    *ms = low + (high - low) / 2;
+    return low <= high && high - low <= SKEW_SAME_MS && (low > SKEW_FAR_MS || high < -SKEW_FAR_MS);
+}
+
+bool remote_take_skew(struct remote *r, int64_t *ms)
+{
+    pthread_mutex_lock(&r->lock);
+    bool far = agree_on_skew(r, ms);
+    for (size_t i = 0; far && i < r->endpoints_n; i++)
+        endpoint_forget_skew(r->endpoints[i]);
+    pthread_mutex_unlock(&r->lock);
+    return far;
+}
+
+void remote_ask_dates(struct remote *r)
+{
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->endpoints_n; i++)
+        endpoint_ask(r->endpoints[i]);
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- asking ---- */

@@ -1,5 +1,6 @@
 """harness: real processes, scripted targets and receivers for the end-to-end tests, all on 127.0.0.1."""
 
+import email.utils
 import collections
 import gzip
 import http.server
@@ -494,6 +495,7 @@ class Receiver:
         self.metadata = []
         self.requests = []
         self.gets = 0
+        self.clock_ahead = 0  # seconds, of the Date header
         self.closing = threading.Event()
         self.lock = threading.Lock()
         receiver = self
@@ -515,6 +517,9 @@ class Receiver:
                     self.close_connection = True
                 else:
                     self.reply(*verdict)
+
+            def date_time_string(self, timestamp=None):
+                return email.utils.formatdate(time.time() + receiver.clock_ahead, usegmt=True)
 
             def reply(self, status, headers):
                 text = b"" if status == 204 else f"scripted {status}".encode()
