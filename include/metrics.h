@@ -71,6 +71,8 @@
       "Requests cut in half to find the series the receiver refuses.") \
     X(REMOTE_SPLITS, COUNTER, "obsagent_remote_splits_total", \
       "Requests split because the receiver found them too large.") \
+    X(REMOTE_EXEMPLARS_DROPPED, COUNTER, "obsagent_exemplars_dropped_total", \
+      "Exemplars not sent because send_exemplars is off or their sample was not sent.") \
     X(REMOTE_STATE, GAUGE, "obsagent_remote_state", \
       "1 for the present state: idle, ok, retrying, auth_failing, wrong_url.") \
     X(REMOTE_LAST_SUCCESS, GAUGE, "obsagent_remote_last_success_timestamp_seconds", \

@@ -47,6 +47,7 @@ struct remote_status {
     uint64_t requests, retries, request_bytes, wire_bytes; /* bytes before and after compression */
     uint64_t responses_2xx, responses_3xx, responses_4xx, responses_5xx, network_errors;
     uint64_t bisections, splits_413;
+    uint64_t exemplars_dropped; /* not sent: not wanted, or their histogram was not sent either */
     uint64_t learned_max_samples; /* from 413s; 0 = none */
     uint64_t in_flight;
     int64_t highest_ts_ms; /* newest delivered timestamp */

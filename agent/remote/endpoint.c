@@ -214,6 +214,7 @@ static void use_settings(struct endpoint *e, struct config *config, const struct
     transcoder_configure(e->transcoder, config->external_labels, config->external_labels_n,
                          settings->write_relabel);
     transcoder_send(e->transcoder, settings->send_native_histograms, settings->send_exemplars);
+    e->told_unwanted = e->told_custom = false;
     queue_reader_limits(e->reader, settings->max_bytes, settings->max_age_ms);
     pthread_mutex_lock(&e->lock);
     show_url(settings->url, e->status.url, sizeof e->status.url);

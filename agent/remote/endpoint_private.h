@@ -78,6 +78,7 @@ struct endpoint {
     int64_t poison_ms;       /* when a series was last set aside, 0 = never */
     size_t learned_bytes;    /* of a request before compression, from 413s; 0 = none */
     bool failing;            /* as told to the queue */
+    bool told_unwanted, told_custom; /* the log has said which histograms are lost under these settings */
     uint64_t random;
     bool stopping;           /* nothing new is started */
     bool draining;
@@ -134,6 +135,8 @@ void lane_take(struct lane *lane, struct block *block);
 void lane_go(struct lane *lane);
 /* Stops a call without waiting; the lane is READY then. */
 void lane_cancel(struct lane *lane);
+/* The present range is through, sent or with nothing in it to be sent: its shares go to the books (work_resolve). */
+void lane_resolve(struct lane *lane, enum work_outcome outcome, enum ledger_reason reason);
 /* Waits delay_ms before the next lane_go. */
 void lane_wait(struct lane *lane, int64_t delay_ms);
 

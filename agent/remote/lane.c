@@ -61,6 +61,18 @@ static void finish(struct lane *lane)
         leave_try(e);
 }
 
+void lane_resolve(struct lane *lane, enum work_outcome outcome, enum ledger_reason reason)
+{
+    struct endpoint *e = lane->endpoint;
+    work_resolve(&lane->work, outcome, reason);
+    lane->encoded = false;
+    if (lane->present.exemplars_left == 0)
+        return;
+    pthread_mutex_lock(&e->lock);
+    e->status.exemplars_dropped += lane->present.exemplars_left;
+    pthread_mutex_unlock(&e->lock);
+}
+
 /* ---- waiting ---- */
 
 static void on_timer(void *ctx)
@@ -96,6 +108,19 @@ static size_t bytes_limit(const struct endpoint *e)
     return limit;
 }
 
+/* Once under the same settings: histograms come with every scrape. */
+static void tell_unsent(struct endpoint *e, const struct transcode_result *present)
+{
+    bool custom = present->custom && !e->told_custom;
+    bool unwanted = present->unsent > present->custom && !e->told_unwanted;
+    e->told_custom |= custom;
+    e->told_unwanted |= unwanted;
+    if (custom || unwanted)
+        log_warn("remote", "endpoint %s: native histograms are not sent and counted as lost (not_sent): %s", e->name,
+                 custom ? "remote write 1.0 has no place for custom buckets"
+                        : "send_native_histograms: true would send them");
+}
+
 static bool encode_range(struct lane *lane, struct err *err)
 {
     struct endpoint *e = lane->endpoint;
@@ -106,11 +131,7 @@ static bool encode_range(struct lane *lane, struct err *err)
         return false;
     if (!transcoder_encode(e->transcoder, &range, &e->raw, lane->work.shares, &lane->present, err))
         return false;
-    if (lane->present.unsent)
-        log_throttled(hash_bytes(e->name, strlen(e->name)) + 40, LOG_WARN, "remote",
-                      "endpoint %s: native histograms are not sent and counted as lost (not_sent): %s", e->name,
-                      e->settings->send_native_histograms ? "remote write 1.0 has no place for custom buckets"
-                                                          : "send_native_histograms is not set");
+    tell_unsent(e, &lane->present);
     if (lane->present.to < range.to)
         work_cut(&lane->work, lane->present.to, suspect);
     if (lane->present.series == 0)
@@ -276,8 +297,7 @@ void lane_go(struct lane *lane)
             return;
         } else if (encode(lane)) {
             if (lane->present.series == 0) {
-                work_resolve(&lane->work, WORK_DELIVERED, 0); /* the rules left nothing of it */
-                lane->encoded = false;
+                lane_resolve(lane, WORK_DELIVERED, 0); /* nothing of it is to be sent */
             } else {
                 start(lane);
             }

@@ -47,7 +47,8 @@ static bool strip(struct str *name, struct str suffix)
     return true;
 }
 
-/* For histograms and summaries the name without its _bucket, _sum, _count. */
+/* For histograms and summaries the name without its _bucket, _sum, _count. A counter's _total and an info's _info stay:
+   in the text format they belong to the family's name, and that is where people look. */
 static struct str family_of(struct str metric, enum block_metric_type type)
 {
     static const struct str SUFFIXES[] = {
@@ -139,7 +140,7 @@ void metadata_note(struct metadata *m, const struct transcode_meta *metas, size_
                    int64_t interval_ms)
 {
     for (size_t i = 0; i < n; i++) {
-        struct str family = family_of(metas[i].metric, metas[i].type);
+        struct str family = metas[i].native ? metas[i].metric : family_of(metas[i].metric, metas[i].type);
         if (family.n == 0 || (unsigned)metas[i].type > BLOCK_STATESET)
             continue;
         uint64_t key =

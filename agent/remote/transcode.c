@@ -12,6 +12,7 @@
 #include "encode.h"
 #include "tail.h"
 
+#define NOINLINE __attribute__((noinline)) /* what is rare stays out of the way of what is not */
 #define TAIL_MAX ((size_t)64 << 20)
 
 struct transcoder {
@@ -30,7 +31,6 @@ struct transcoder {
     size_t merged_cap;
     struct encoder encoder;
     bool send_histograms, send_exemplars;
-    bool any_unsent; /* in the open block, as far as it has been encoded */
     struct buf tail; /* of one series */
 
     struct arena arena; /* of one series on its way through the rules */
@@ -84,7 +84,6 @@ void transcoder_send(struct transcoder *t, bool histograms, bool exemplars)
 void transcoder_close(struct transcoder *t)
 {
     t->block = NULL;
-    t->any_unsent = false;
     t->metas_n = 0;
 }
 
@@ -216,6 +215,7 @@ static void note_meta(struct transcoder *t, const struct block_series *series)
             .type = series->type,
             .help = block_reader_symbol(t->reader, series->help_ref),
             .unit = block_reader_symbol(t->reader, series->unit_ref),
+            .native = series->is_histogram,
         };
         return;
     }
@@ -275,19 +275,48 @@ static size_t job_of_sample(struct job_cursor *c, uint64_t sample)
 
 static bool is_sendable(const struct transcoder *t, const struct block_series *series)
 {
-    return !series->is_histogram || (t->send_histograms && tail_has_place(series));
+    return !series->is_histogram ? series->samples > 0 : t->send_histograms && tail_has_place(series);
 }
 
-/* Prepares what the encoder does not write by itself. */
-static bool make_tail(struct transcoder *t, const struct block_series *series)
+/* What comes of one series in a request. */
+static enum encode_outcome put_series(struct transcoder *t, const struct block_series *series, size_t max_bytes,
+                                      struct buf *out, struct transcode_share *share, struct transcode_result *result)
 {
-    t->encoder.tail = STR_NULL;
-    if (__builtin_expect(!series->is_histogram && !(series->exemplars && t->send_exemplars), 1))
-        return true;
-    if (!tail_write(t->reader, series, t->send_exemplars, &t->tail))
-        return false;
-    t->encoder.tail = buf_str(&t->tail);
-    return true;
+    enum encode_outcome outcome = t->rules ? encode_labels(&t->encoder, &t->labels, series, max_bytes, out)
+                                           : encode_plain(t, series, max_bytes, out);
+    if (outcome != ENCODE_OK)
+        return outcome;
+    share->samples += series->samples;
+    result->samples += series->samples;
+    result->series++;
+    if (series->ts_ms > result->max_ts_ms)
+        result->max_ts_ms = series->ts_ms;
+    if (series->has_meta)
+        note_meta(t, series);
+    return ENCODE_OK;
+}
+
+/* The same for a series of histograms or with exemplars, which may have to stay. */
+static enum encode_outcome NOINLINE put_special(struct transcoder *t, const struct block_series *series,
+                                                size_t max_bytes, struct buf *out, struct transcode_share *share,
+                                                struct transcode_result *result)
+{
+    enum encode_outcome outcome = ENCODE_OK;
+    bool sent = is_sendable(t, series);
+    if (sent) {
+        if (!tail_write(t->reader, series, t->send_exemplars, &t->tail))
+            return ENCODE_BAD;
+        t->encoder.tail = buf_str(&t->tail);
+        outcome = put_series(t, series, max_bytes, out, share, result);
+        t->encoder.tail = STR_NULL;
+    } else {
+        share->unsent += series->samples;
+        result->unsent += series->samples;
+        result->custom += t->send_histograms ? series->samples : 0;
+    }
+    if (outcome == ENCODE_OK && !(sent && t->send_exemplars))
+        result->exemplars_left += series->exemplars;
+    return outcome;
 }
 
 /* One series into out, or into the filtered or unsent share. */
@@ -306,27 +335,9 @@ static enum encode_outcome encode_one(struct transcoder *t, const struct block_s
         result->filtered += series->samples;
         return ENCODE_OK;
     }
-    if (__builtin_expect(!is_sendable(t, series), 0)) {
-        t->any_unsent = true;
-        share->unsent += series->samples;
-        result->unsent += series->samples;
-        return ENCODE_OK;
-    }
-    if (!make_tail(t, series))
-        return ENCODE_BAD;
-    enum encode_outcome outcome = t->rules
-                                      ? encode_labels(&t->encoder, &t->labels, series, range->max_bytes, out)
-                                      : encode_plain(t, series, range->max_bytes, out);
-    if (outcome != ENCODE_OK)
-        return outcome;
-    share->samples += series->samples;
-    result->samples += series->samples;
-    result->series++;
-    if (series->ts_ms > result->max_ts_ms)
-        result->max_ts_ms = series->ts_ms;
-    if (series->has_meta)
-        note_meta(t, series);
-    return ENCODE_OK;
+    if (__builtin_expect(series->is_histogram || series->exemplars, 0))
+        return put_special(t, series, range->max_bytes, out, share, result);
+    return put_series(t, series, range->max_bytes, out, share, result);
 }
 
 bool transcoder_encode(struct transcoder *t, const struct transcode_range *range, struct buf *out,
@@ -358,7 +369,7 @@ bool transcoder_encode(struct transcoder *t, const struct transcode_range *range
     return true;
 }
 
-/* The next series at or behind t->next, before `to`, that survives the rules; `to` when there is none. */
+/* The next series at or behind t->next, before `to`, that is sent; `to` when there is none. */
 static uint32_t next_survivor(struct transcoder *t, uint32_t to)
 {
     struct block_series series;
@@ -371,8 +382,6 @@ static uint32_t next_survivor(struct transcoder *t, uint32_t to)
 
 uint32_t transcoder_middle(struct transcoder *t, uint32_t from, uint32_t to)
 {
-    if (!t->rules && !t->any_unsent)
-        return to - from >= 2 ? from + (to - from) / 2 : to;
     uint32_t survivors = 0;
     if (seek(t, from, NULL)) {
         while (next_survivor(t, to) < to)

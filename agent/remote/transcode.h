@@ -43,6 +43,8 @@ struct transcode_result {
     uint32_t series;  /* in the request */
     uint64_t samples; /* in the request */
     uint64_t filtered, unsent;
+    uint64_t custom;         /* of unsent: histograms are wanted, but these have custom buckets */
+    uint64_t exemplars_left; /* left out, of series that were not filtered */
     int64_t max_ts_ms; /* of the samples in the request, when there are any */
 };
 
@@ -54,12 +56,11 @@ bool transcoder_encode(struct transcoder *t, const struct transcode_range *range
                        struct transcode_share *shares, struct transcode_result *result,
                        struct err *err) MUSTCHECK;
 
-/* Where to cut [from, to) so that both parts hold about as many series that survive the rules: a position
-   inside, or `to` when at most one survives. */
+/* Where to cut [from, to) so that both parts hold about as many series that are sent: a position inside, or `to` when
+   at most one is. */
 uint32_t transcoder_middle(struct transcoder *t, uint32_t from, uint32_t to);
 
-/* The final labels of the first series of [from, to) that survives the rules, in exposition notation; false
-   when there is none. */
+/* The final labels of the first series of [from, to) that is sent, in exposition notation; false when there is none. */
 bool transcoder_describe(struct transcoder *t, uint32_t from, uint32_t to, struct buf *out) MUSTCHECK;
 
 /* What the series of the last transcoder_encode say about their metrics, each metric name once for an open
@@ -68,6 +69,7 @@ struct transcode_meta {
     struct str metric; /* value of __name__ */
     enum block_metric_type type;
     struct str help, unit;
+    bool native; /* the series is a native histogram: its metric is the family's name as it stands */
 };
 /* Views are valid until the block is closed or the next encode. */
 const struct transcode_meta *transcoder_metas(const struct transcoder *t, size_t *n);

@@ -91,8 +91,7 @@ static void receiver_works(struct endpoint *e, bool wake_network)
 
 static void settle(struct lane *lane, enum work_outcome outcome, enum ledger_reason reason)
 {
-    work_resolve(&lane->work, outcome, reason);
-    lane->encoded = false;
+    lane_resolve(lane, outcome, reason);
     lane->failing = false;
     lane->failures = 0;
     lane->state = LANE_READY;

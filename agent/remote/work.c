@@ -61,13 +61,15 @@ void work_look_back(struct work *w)
 
 void work_resolve(struct work *w, enum work_outcome outcome, enum ledger_reason reason)
 {
+    uint64_t sent = 0;
     for (size_t i = 0; i < w->jobs_n; i++) {
         struct work_book *book = &w->books[i];
+        sent += w->shares[i].samples;
         book->filtered += w->shares[i].filtered;
         book->lost[LEDGER_NOT_SENT] += w->shares[i].unsent;
         *(outcome == WORK_DELIVERED ? &book->delivered : &book->lost[reason]) += w->shares[i].samples;
     }
-    if (outcome == WORK_DELIVERED && w->had_5xx)
+    if (outcome == WORK_DELIVERED && w->had_5xx && sent)
         w->passed = true;
     size_t i = current_index(w);
     memmove(&w->stack[i], &w->stack[i + 1], (w->stack_n - i - 1) * sizeof *w->stack);

@@ -17,7 +17,7 @@ struct work_range {
     bool suspect;         /* cut out of a range that kept failing with 5xx */
 };
 
-struct work_book {
+struct work_book { /* what is not sent is lost for LEDGER_NOT_SENT */
     uint64_t delivered, filtered;
     uint64_t lost[LEDGER_REASONS];
 };
@@ -28,7 +28,7 @@ struct work {
     size_t stack_n, stack_cap;
     bool ahead;  /* the present request is of the range behind the next one */
     bool had_5xx;
-    bool passed; /* some of it was accepted after had_5xx */
+    bool passed; /* some of it was sent and accepted after had_5xx */
     struct transcode_share *shares; /* of the present request, by job */
     struct work_book *books;        /* by job */
     size_t jobs_n;                  /* at least 1 */

@@ -490,10 +490,10 @@ static void test_malformed(void **state)
 /* ---- metadata and compression ---- */
 
 /* The family that a metric of this type is announced under. */
-static void check_family(const char *metric, enum block_metric_type type, const char *family)
+static void check_family(const char *metric, enum block_metric_type type, bool native, const char *family)
 {
     struct metadata *m = metadata_new();
-    struct transcode_meta meta = {.metric = str_of(metric), .type = type};
+    struct transcode_meta meta = {.metric = str_of(metric), .type = type, .native = native};
     metadata_note(m, &meta, 1, 1, 60000);
     struct str pending = metadata_pending(m);
     Prometheus__WriteRequest *request =
@@ -509,13 +509,17 @@ static void check_family(const char *metric, enum block_metric_type type, const 
 static void test_families(void **state)
 {
     (void)state;
-    check_family("a_bucket", BLOCK_HISTOGRAM, "a");
-    check_family("a_sum", BLOCK_HISTOGRAM, "a");
-    check_family("a_count", BLOCK_SUMMARY, "a");
-    check_family("a_bucket", BLOCK_SUMMARY, "a_bucket");
-    check_family("a_count", BLOCK_COUNTER, "a_count");
-    check_family("a_gcount", BLOCK_GAUGEHISTOGRAM, "a");
-    check_family("_sum", BLOCK_SUMMARY, "_sum");
+    check_family("a_bucket", BLOCK_HISTOGRAM, false, "a");
+    check_family("a_sum", BLOCK_HISTOGRAM, false, "a");
+    check_family("a_count", BLOCK_HISTOGRAM, true, "a_count");
+    check_family("a_count", BLOCK_SUMMARY, false, "a");
+    check_family("a_bucket", BLOCK_SUMMARY, false, "a_bucket");
+    check_family("a_count", BLOCK_COUNTER, false, "a_count");
+    check_family("a_gcount", BLOCK_GAUGEHISTOGRAM, false, "a");
+    check_family("a_gcount", BLOCK_GAUGEHISTOGRAM, true, "a_gcount");
+    check_family("a_info", BLOCK_INFO, false, "a_info");
+    check_family("a", BLOCK_STATESET, false, "a");
+    check_family("_sum", BLOCK_SUMMARY, false, "_sum");
 }
 
 static struct block *histogram_block(void)
