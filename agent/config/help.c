@@ -2,12 +2,13 @@
 /* help: the field tables as text for people. */
 #include <string.h>
 
-#include "load.h"
+#include "http_fields.h"
 
 static const struct section *const sections[] = {
     &section_document, &section_global,        &section_scrape,     &section_static,  &section_file_sd,
     &section_relabel,  &section_remote,        &section_queue,      &section_metadata, &section_http,
     &section_headers,  &section_authorization, &section_basic_auth, &section_tls,     &section_included,
+    &section_proxy,    &section_oauth2,
 };
 
 /* Other names that people will look for. */

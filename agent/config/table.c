@@ -176,16 +176,25 @@ static void store_file(const struct target *t, char **to)
         problem_add(&t->l->problems, t->at, "%s \"%s\": %s", t->f->name, *to, strerror(errno));
 }
 
+/* The length of "scheme://" when the field takes that scheme. */
+static size_t scheme_length(const struct field *f, struct str text)
+{
+    size_t n = str_find(text, STR("://"));
+    return words_index(f->words ? f->words : "http|https", str_make(text.p, n)) < 0 ? 0 : n + 3;
+}
+
 static void store_url(const struct target *t, char **to)
 {
-    struct str rest = str_starts(t->text, STR("http://"))    ? str_skip(t->text, 7)
-                      : str_starts(t->text, STR("https://")) ? str_skip(t->text, 8)
-                                                             : STR_NULL;
+    size_t scheme = scheme_length(t->f, t->text);
+    struct str rest = scheme > 0 ? str_skip(t->text, scheme) : STR_NULL;
     bool good = rest.n > 0 && rest.p[0] != '/' && rest.p[0] != '?' && rest.p[0] != '#';
     for (size_t i = 0; i < t->text.n; i++)
         good = good && (unsigned char)t->text.p[i] > ' ' && t->text.p[i] != 0x7f;
     if (good)
         text_set(to, t->text);
+    else if (t->text.n > 0 && t->f->words)
+        problem_add(&t->l->problems, t->at, "%s: not a URL with a host and one of the schemes %s", t->f->name,
+                    t->f->words);
     else if (t->text.n > 0)
         problem_add(&t->l->problems, t->at, "%s: not a URL with http:// or https:// and a host", t->f->name);
 }

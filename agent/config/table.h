@@ -29,7 +29,7 @@ enum field_type {
     FIELD_SECRET,   /* char *, shown as <secret> */
     FIELD_FILE,     /* char *, joined to the directory of the file it stands in */
     FIELD_PATH,     /* the same, of a file that need not exist */
-    FIELD_URL,      /* char *, http or https; a password in it is not shown */
+    FIELD_URL,      /* char *, http or https or one of `words`; a password in it is not shown */
     FIELD_WORD,     /* char *, one of `words` */
     FIELD_ENUM,     /* unsigned enum, the index in `words` */
     FIELD_FLAG,     /* bool, the index in `words` (two of them) */
