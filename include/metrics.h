@@ -31,6 +31,10 @@
       "Samples dropped because their series stood twice in one scrape.") \
     X(SCRAPE_SERIES_LIMIT, COUNTER, "obsagent_samples_series_limit_total", \
       "Samples dropped because their series was new and a series limit was reached.") \
+    X(SERIES_LIMITED, GAUGE, "obsagent_series_limited", \
+      "Series that a series limit keeps out now, with the label that has most values among them.") \
+    X(SCRAPE_START_DELAY, HISTOGRAM, "obsagent_scrape_start_delay_seconds", \
+      "How late scrapes started against their schedule.") \
     X(SCRAPE_EXEMPLARS, COUNTER, "obsagent_scrape_exemplars_total", "Exemplars scraped.") \
     X(SCRAPE_HISTOGRAMS, COUNTER, "obsagent_scrape_histograms_total", \
       "Samples scraped that are native histograms, converted ones among them.") \
@@ -113,6 +117,9 @@ void metrics_unregister(metric_collect_fn *fn, void *ctx);
 /* One sample; then label name (const char *) and value (const char *) pairs, ended by NULL. Values are escaped. Samples
    of one metric may come from several collectors; the page groups them. */
 void metric_emit(struct metric_out *out, enum metric_id id, double value, ...) __attribute__((sentinel));
+/* A histogram without labels: counts[i] up to bounds[i] each, not cumulated, and counts[n] above the last. */
+void metric_emit_histogram(struct metric_out *out, enum metric_id id, const double *bounds, const uint64_t *counts,
+                           size_t n, double sum);
 
 /* The page: text format 0.0.4 with HELP and TYPE. */
 void metrics_render(struct buf *out);

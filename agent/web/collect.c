@@ -50,6 +50,11 @@ static void collect_totals(const struct scrape_totals *t, struct metric_out *out
     emit(out, METRIC_SCRAPES, t->scrapes);
     collect_failures(t, out);
     emit(out, METRIC_SCRAPES_SKIPPED, t->scrapes_skipped);
+    double bounds[SCRAPE_DELAYS];
+    for (size_t i = 0; i < SCRAPE_DELAYS; i++)
+        bounds[i] = scrape_delay_bounds_ms[i] / 1000.0;
+    metric_emit_histogram(out, METRIC_SCRAPE_START_DELAY, bounds, t->start_delay, SCRAPE_DELAYS,
+                          (double)t->start_delay_sum_us / 1e6);
     emit(out, METRIC_SCRAPE_SAMPLES, t->samples_scraped);
     emit(out, METRIC_SCRAPE_DUPLICATES, t->duplicate_samples);
     emit(out, METRIC_SCRAPE_SERIES_LIMIT, t->samples_series_limit);
@@ -74,6 +79,8 @@ static void collect_jobs(const struct web_view *view, struct metric_out *out)
         metric_emit(out, METRIC_JOB_TARGETS, (double)j->down, "job", j->job, "state", "down", NULL);
         metric_emit(out, METRIC_JOB_TARGETS, (double)j->unknown, "job", j->job, "state", "unknown", NULL);
         metric_emit(out, METRIC_JOB_TARGETS, (double)j->dropped, "job", j->job, "state", "dropped", NULL);
+        if (j->limited)
+            metric_emit(out, METRIC_SERIES_LIMITED, (double)j->limited, "job", j->job, "label", j->limited_label, NULL);
         if (view->sharding.shards > 1)
             metric_emit(out, METRIC_JOB_TARGETS, (double)j->other_shard, "job", j->job, "state", "other_shard", NULL);
     }

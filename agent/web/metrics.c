@@ -12,7 +12,7 @@
 /* Of one metric on one page: 10,000 jobs with some hundred bytes each fit. */
 #define METRIC_BYTES_MAX ((size_t)16 << 20)
 
-enum metric_kind { COUNTER, GAUGE };
+enum metric_kind { COUNTER, GAUGE, HISTOGRAM };
 
 struct metric_row {
     enum metric_kind kind;
@@ -104,11 +104,32 @@ void metric_emit(struct metric_out *out, enum metric_id id, double value, ...)
         b->n = before; /* no half line */
 }
 
+void metric_emit_histogram(struct metric_out *out, enum metric_id id, const double *bounds, const uint64_t *counts,
+                           size_t n, double sum)
+{
+    struct buf *b = &out->lines[id];
+    size_t before = b->n;
+    uint64_t all = 0;
+    for (size_t i = 0; i < n; i++) {
+        all += counts[i];
+        buf_addf(b, "%s_bucket{le=\"", ROWS[id].name);
+        buf_add_double(b, bounds[i]);
+        buf_addf(b, "\"} %llu\n", (unsigned long long)all);
+    }
+    all += counts[n];
+    buf_addf(b, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum ", ROWS[id].name, (unsigned long long)all, ROWS[id].name);
+    buf_add_double(b, sum);
+    buf_addf(b, "\n%s_count %llu\n", ROWS[id].name, (unsigned long long)all);
+    if (b->overflow)
+        b->n = before;
+}
+
 static void add_metric(struct buf *out, const struct metric_row *row, const struct buf *lines)
 {
     buf_addf(out, "# HELP %s ", row->name);
     add_escaped(out, row->help, false);
-    buf_addf(out, "\n# TYPE %s %s\n", row->name, row->kind == COUNTER ? "counter" : "gauge");
+    static const char *const KINDS[] = {[COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram"};
+    buf_addf(out, "\n# TYPE %s %s\n", row->name, KINDS[row->kind]);
     buf_add_str(out, buf_str(lines));
 }
 

@@ -35,6 +35,11 @@ void view_add_target(struct web_view *view, const struct scrape_status *status, 
         job->up += status->health == SCRAPE_UP;
         job->down += status->health == SCRAPE_DOWN;
         job->unknown += status->health == SCRAPE_UNKNOWN;
+        job->limited += status->series_limited;
+        if (status->series_limited > job->most_limited) {
+            job->most_limited = status->series_limited;
+            memcpy(job->limited_label, status->limited_label, sizeof job->limited_label);
+        }
     }
     if (!keep)
         return;

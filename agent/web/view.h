@@ -33,6 +33,9 @@ struct view_job {
     const char *job;
     uint64_t up, down, unknown;
     uint64_t dropped;     /* by a rule, exactly, also when fewer are listed */
+    uint64_t limited;      /* series that series limits keep out */
+    uint64_t most_limited; /* of one target, and its label with most values */
+    char limited_label[64];
     uint64_t other_shard; /* the same of targets that another agent scrapes */
 };
 

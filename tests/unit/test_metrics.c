@@ -37,7 +37,8 @@ static void test_groups_by_table_order(void **state)
     metrics_register(emit_escapes, &half);
     char *text = page();
     assert_string_equal(text,
-                        "# HELP obsagent_targets Targets by state: up, down, unknown, dropped.\n"
+                        "# HELP obsagent_targets Targets by state: up, down, unknown, dropped (by relabel_configs), "
+                        "other_shard (another agent's).\n"
                         "# TYPE obsagent_targets gauge\n"
                         "obsagent_targets{state=\"up\"} 1\n"
                         "obsagent_targets{state=\"a\\\\b\\\"c\\nd\"} 0.5\n"
