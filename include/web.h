@@ -19,8 +19,11 @@ struct web_sources {
     struct config *(*config)(void *ctx);
     /* Reloads now and waits for the result: true, or false with err. Called from the server's thread. */
     bool (*reload)(void *ctx, struct err *err);
+    /* Whether the last attempt to load a configuration succeeded, and when one last did; may be NULL. */
+    void (*reload_state)(void *ctx, bool *ok, int64_t *success_wall_ms);
     void *ctx;
     const char *version;
+    const char *flags_json; /* the command line as a JSON object of text, without secrets; may be NULL */
 };
 
 struct web_options {

@@ -109,6 +109,8 @@ void append_worker_stats(const struct append_worker *w, struct append_stats *out
 static void mark_families(struct symbols *sy, const struct series_family *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
+        if (v[i].name != SERIES_NONE)
+            symbols_mark_string(sy, v[i].name);
         if (v[i].help != SERIES_NONE)
             symbols_mark_string(sy, v[i].help);
         if (v[i].unit != SERIES_NONE)

@@ -61,6 +61,14 @@ void append_target_free(struct append_target *t);
    caller frees. */
 void append_target_gone(struct append_target *t, int64_t ts_ms);
 uint64_t append_target_series(const struct append_target *t);
+/* What the last good scrape said of its families, in its order: those that had a sample. Texts are views into the
+   worker's symbols, which stay in place until the worker's next scrape begins, ends or is fed. */
+struct append_metadata {
+    struct str name, help, unit;
+    enum block_metric_type type;
+};
+typedef void append_metadata_fn(void *ctx, const struct append_metadata *meta);
+void append_target_metadata(const struct append_target *t, append_metadata_fn *fn, void *ctx);
 
 /* One scrape: begin, feed any number of times, end. At most one at a time per target; many targets of a
    worker may be in the middle of one. */

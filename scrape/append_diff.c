@@ -179,9 +179,10 @@ static void step_family(struct append_scrape *s, struct str series)
     if (!h->fresh && member == s->member)
         return;
     struct series_family family = {
-        .first = s->n, .print = h->print, .help = SERIES_NONE, .unit = SERIES_NONE, .announced = h->fresh,
-        .member = member};
+        .first = s->n, .print = h->print, .name = SERIES_NONE, .help = SERIES_NONE, .unit = SERIES_NONE,
+        .announced = h->fresh, .member = member};
     if (member) {
+        family.name = symbols_string(s->t->worker->symbols, buf_str(&h->name));
         family.type = h->type;
         if (h->help.n)
             family.help = symbols_string(s->t->worker->symbols, buf_str(&h->help));

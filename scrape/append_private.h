@@ -8,6 +8,7 @@
      append_labels.c  a series nobody knows: target labels, honor_labels, rules, limits
      append_extra.c   what comes with a sample besides its value: histogram, exemplars, start
      append_write.c   a scrape that ended well goes to the block
+     append_meta.c    what is known of the families, for who asks
      stale.c, report.c  what the agent itself adds */
 #ifndef OBSAGENT_SCRAPE_APPEND_PRIVATE_H
 #define OBSAGENT_SCRAPE_APPEND_PRIVATE_H

@@ -9,15 +9,18 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "budget.h"
 #include "cpus.h"
 #include "discovery.h"
+#include "metadata.h"
 #include "shard.h"
 #include "worker.h"
 
 #define FLUSH_MS 1000
+#define METADATA_WAIT_MS 1000
 #define ONE_WORKER_BELOW 64 /* targets; and no worker gets fewer than half of that on average */
 #define WORKERS_MAX BLOCK_LANES_MAX /* a worker is a lane */
 #define DROPPED_KEPT_MAX 1000
@@ -399,15 +402,6 @@ void scrape_engine_set_flush_interval(struct scrape_engine *e, int64_t ms)
 
 const unsigned scrape_delay_bounds_ms[SCRAPE_DELAYS] = {1, 5, 10, 25, 50, 100, 250, 1000, 5000, 15000};
 
-bool scrape_engine_metadata(const struct scrape_engine *e,
-                            void (*fn)(void *ctx, const struct scrape_metadata *meta), void *ctx)
-{
-    (void)e;
-    (void)fn;
-    (void)ctx;
-    return false;
-}
-
 /* The lock says nothing about the engine's meaning to its user, for whom looking changes nothing. */
 static void lock(const struct scrape_engine *e)
 {
@@ -417,6 +411,17 @@ static void lock(const struct scrape_engine *e)
 static void unlock(const struct scrape_engine *e)
 {
     pthread_mutex_unlock(&((struct scrape_engine *)(uintptr_t)e)->lock);
+}
+
+bool scrape_engine_metadata(const struct scrape_engine *e,
+                            void (*fn)(void *ctx, const struct scrape_metadata *meta), void *ctx)
+{
+    struct metadata_question *question = metadata_ask();
+    lock(e);
+    for (size_t i = 0; i < e->workers_n; i++)
+        worker_metadata(e->workers[i], question);
+    unlock(e);
+    return metadata_wait(question, clock_mono_ms() + METADATA_WAIT_MS, fn, ctx);
 }
 
 bool scrape_engine_ready(const struct scrape_engine *e, struct err *reason)

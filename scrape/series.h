@@ -27,7 +27,7 @@ enum series_flag {
 struct series_family {
     uint32_t first; /* entry that begins it */
     uint32_t print; /* hash of name, type and help, to see a change */
-    uint32_t help, unit; /* string ids, or SERIES_NONE */
+    uint32_t name, help, unit; /* string ids, or SERIES_NONE; a name only for members */
     uint8_t type;   /* enum block_metric_type */
     bool announced; /* HELP or TYPE stands right before it; else the membership changed between two samples */
     bool member;    /* its samples belong to the family that the header names */

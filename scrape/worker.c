@@ -124,6 +124,7 @@ struct worker *worker_new(const struct worker_options *options)
     struct worker *w = xcalloc(1, sizeof *w);
     w->o = *options;
     pthread_mutex_init(&w->lock, NULL);
+    metadata_box_open(&w->questions);
     w->loop = loop_new();
     w->fetcher = fetcher_new(w->loop, options->user_agent);
     struct append_worker_options append = {.lane = options->lane, .emit = options->emit, .ctx = options->ctx,
@@ -218,6 +219,7 @@ void worker_stop_begin(struct worker *w, int64_t deadline_ms)
 void worker_stop(struct worker *w)
 {
     pthread_join(w->thread, NULL);
+    metadata_box_close(&w->questions);
 }
 
 void worker_free(struct worker *w)
@@ -226,6 +228,30 @@ void worker_free(struct worker *w)
     append_worker_free(w->append);
     loop_free(w->loop);
     pthread_mutex_destroy(&w->lock);
+    metadata_box_free(&w->questions);
     free(w->cells);
     free(w);
+}
+
+/* ---- questions about metadata ---- */
+
+static void answer_questions(void *ctx)
+{
+    struct worker *w = ctx;
+    struct metadata_part *part;
+    while ((part = metadata_take(&w->questions))) {
+        for (size_t i = 0; i < w->pool.n; i++) {
+            for (size_t k = 0; k < w->pool.jobs[i].n; k++) {
+                const struct slot *slot = (const struct slot *)w->pool.jobs[i].slots[k];
+                metadata_add_target(part, slot->pool.target, slot->history->append);
+            }
+        }
+        metadata_answer(part);
+    }
+}
+
+void worker_metadata(struct worker *w, struct metadata_question *question)
+{
+    if (metadata_put(question, &w->questions))
+        loop_post(w->loop, answer_questions, w);
 }

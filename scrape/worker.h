@@ -9,6 +9,7 @@
 #include "scrape.h"
 
 struct worker;
+struct metadata_question;
 
 struct worker_options {
     uint32_t lane;
@@ -41,6 +42,8 @@ struct worker_targets {
 void worker_update(struct worker *w, struct config *config, const struct config_job *job, const char *job_name,
                    const struct worker_targets *targets);
 void worker_flush_changed(struct worker *w);
+/* Puts a question about the metadata of its targets to the worker. From any thread. */
+void worker_metadata(struct worker *w, struct metadata_question *question);
 
 /* ---- for pages and metrics, from any thread ---- */
 

@@ -18,6 +18,7 @@
 
 #include "append.h"
 #include "fetch.h"
+#include "metadata.h"
 #include "pool.h"
 
 /* What append keeps of a target, and what that leans on. */
@@ -85,6 +86,8 @@ struct worker {
     int64_t deadline_ms; /* of the last scrapes; 0 = not stopping */
     size_t last_scrapes; /* of scrape_on_shutdown, not yet over */
     struct loop_timer deadline;
+
+    struct metadata_box questions;
 
     pthread_mutex_t lock; /* guards what follows */
     struct worker_cell **cells;

@@ -248,6 +248,64 @@ enum flag_outcome flags_from_env(const struct flag_command *command, int argc, c
     return FLAGS_OK;
 }
 
+static bool is_secret(const struct flag *f, const char *const *secrets)
+{
+    for (; *secrets; secrets++) {
+        if (strcmp(f->name, *secrets) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void json_list(const struct flag_list *list, bool secret, struct buf *out)
+{
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < list->n; i++)
+        buf_addf(&text, "%s%s", i ? "," : "", secret ? "<secret>" : list->v[i]);
+    buf_add_json(out, buf_str(&text));
+    buf_free(&text);
+}
+
+static void json_value(const struct flag *f, bool secret, struct buf *out)
+{
+    char text[48];
+    switch (f->kind) {
+    case FLAG_BOOL:
+        buf_add_c(out, *(bool *)f->target ? "\"true\"" : "\"false\"");
+        break;
+    case FLAG_STRING: {
+        const char *value = *(const char **)f->target;
+        buf_add_json(out, str_of(!value ? "" : secret && value[0] ? "<secret>" : value));
+        break;
+    }
+    case FLAG_LIST:
+    case FLAG_CSV:
+        json_list(f->target, secret, out);
+        break;
+    case FLAG_DURATION:
+        units_format_duration(*(int64_t *)f->target, text);
+        buf_addf(out, "\"%s\"", text);
+        break;
+    case FLAG_U64:
+    case FLAG_SIZE:
+        buf_addf(out, "\"%llu\"", (unsigned long long)*(uint64_t *)f->target);
+        break;
+    }
+}
+
+void flags_json(const struct flag_command *command, const char *const *secrets, struct buf *out)
+{
+    for (size_t i = 0; i < command->flags_n; i++) {
+        const struct flag *f = &command->flags[i];
+        buf_add_char(out, i ? ',' : '{');
+        buf_add_json(out, str_of(f->name));
+        buf_add_char(out, ':');
+        json_value(f, is_secret(f, secrets), out);
+    }
+    buf_add_c(out, command->flags_n ? "}" : "{}");
+}
+
 void flags_free(const struct flag_command *command)
 {
     for (size_t i = 0; i < command->flags_n; i++) {

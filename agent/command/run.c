@@ -37,6 +37,7 @@
 struct agent {
     struct run_flags flags;
     char *extra_yaml;
+    char *flags_json;
     char *dead_dir;
     struct ledger *ledger;
     struct queue *queue;
@@ -132,6 +133,15 @@ static bool reload(void *ctx, struct err *err)
     pthread_mutex_unlock(&a->reload_lock);
     buf_free(&errors);
     return c != NULL;
+}
+
+static void reload_state(void *ctx, bool *ok, int64_t *success_wall_ms)
+{
+    struct agent *a = ctx;
+    pthread_mutex_lock(&a->lock);
+    *ok = a->reload_ok;
+    *success_wall_ms = a->reload_success_ms;
+    pthread_mutex_unlock(&a->lock);
 }
 
 /* ---- own metrics that nobody else knows ---- */
@@ -256,7 +266,8 @@ static bool start_web(struct agent *a, struct err *err)
         .web_config_file = a->flags.web_config_file,
         .enable_lifecycle = a->flags.enable_lifecycle,
         .sources = {.scrape = a->scrape, .remote = a->remote, .queue = a->queue, .ledger = a->ledger,
-                    .config = current_config, .reload = reload, .ctx = a, .version = OBSAGENT_VERSION},
+                    .config = current_config, .reload = reload, .reload_state = reload_state, .ctx = a,
+                    .version = OBSAGENT_VERSION, .flags_json = a->flags_json},
     };
     a->web = web_start(&options, err);
     return a->web != NULL;
@@ -466,6 +477,7 @@ static int run_agent(struct agent *a)
     int code = 1;
     buf_init(&errors, ERRORS_MAX);
     a->extra_yaml = run_flags_remote_yaml(&a->flags);
+    a->flags_json = run_flags_json(&a->flags);
     a->config = load_config(a, &errors);
     if (!a->config) {
         fwrite(errors.p, 1, errors.n, stderr);
@@ -505,6 +517,7 @@ int command_run(int argc, char **argv)
         pthread_mutex_destroy(&a.reload_lock);
     }
     free(a.extra_yaml);
+    free(a.flags_json);
     free(a.dead_dir);
     run_flags_free(&a.flags);
     return code;

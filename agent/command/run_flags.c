@@ -276,3 +276,16 @@ char *run_flags_remote_yaml(const struct run_flags *f)
     }
     return buf_take(&b);
 }
+
+char *run_flags_json(const struct run_flags *f)
+{
+    /* URLs may hold passwords and tokens; what can be shown of them is at /config. */
+    static const char *const SECRETS[] = {"remoteWrite.url", "remoteWrite.bearerToken", NULL};
+    struct run_flags copy = *f;
+    struct flag table[RUN_FLAGS_N];
+    struct flag_command command = make_command(&copy, table);
+    struct buf b;
+    buf_init(&b, EXTRA_YAML_MAX);
+    flags_json(&command, SECRETS, &b);
+    return buf_take(&b);
+}

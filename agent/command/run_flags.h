@@ -51,4 +51,7 @@ void run_flags_free(struct run_flags *f);
    frees. As there: the n-th value of a flag belongs to the n-th URL, a single value to all of them. */
 char *run_flags_remote_yaml(const struct run_flags *f);
 
+/* All flags for people, without secrets: a JSON object. Caller frees. */
+char *run_flags_json(const struct run_flags *f);
+
 #endif

@@ -7,6 +7,7 @@
 #include "base/units.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -15,12 +16,12 @@ static void add_string(struct buf *out, const char *s)
     buf_add_json(out, str_of(s ? s : ""));
 }
 
-static void begin(struct buf *out)
+void api_begin(struct buf *out)
 {
     buf_add_c(out, "{\"status\":\"success\",\"data\":");
 }
 
-static void end(struct buf *out)
+void api_end(struct buf *out)
 {
     buf_add_c(out, "}\n");
 }
@@ -36,7 +37,7 @@ void api_error(struct buf *out, const char *type, const char *message)
 
 /* ---- targets ---- */
 
-static void add_labels(struct buf *out, const struct label *v, size_t n)
+void api_labels(struct buf *out, const struct label *v, size_t n)
 {
     buf_add_char(out, '{');
     for (size_t i = 0; i < n; i++) {
@@ -95,9 +96,9 @@ static void add_active(struct buf *out, const struct scrape_status *s)
 {
     const struct target *t = s->target;
     buf_add_c(out, "{\"discoveredLabels\":");
-    add_labels(out, t->discovered, t->discovered_n);
+    api_labels(out, t->discovered, t->discovered_n);
     buf_add_c(out, ",\"labels\":");
-    add_labels(out, t->labels, t->labels_n);
+    api_labels(out, t->labels, t->labels_n);
     buf_add_c(out, ",\"scrapePool\":");
     buf_add_json(out, t->job);
     buf_add_c(out, ",\"scrapeUrl\":");
@@ -120,7 +121,7 @@ static void add_active(struct buf *out, const struct scrape_status *s)
 static void add_dropped(struct buf *out, const struct target *t)
 {
     buf_add_c(out, "{\"discoveredLabels\":");
-    add_labels(out, t->discovered, t->discovered_n);
+    api_labels(out, t->discovered, t->discovered_n);
     buf_add_c(out, ",\"scrapePool\":");
     buf_add_json(out, t->job);
     buf_add_char(out, '}');
@@ -158,7 +159,7 @@ void api_targets(struct buf *out, const struct web_view *view, const char *state
 {
     bool any = state[0] == '\0' || strcasecmp(state, "any") == 0;
     bool dropped = any || strcasecmp(state, "dropped") == 0;
-    begin(out);
+    api_begin(out);
     buf_add_c(out, "{\"activeTargets\":[");
     if (any || strcasecmp(state, "active") == 0)
         add_list(out, view, false, pool);
@@ -171,12 +172,12 @@ void api_targets(struct buf *out, const struct web_view *view, const char *state
     else
         buf_add_c(out, "null");
     buf_add_char(out, '}');
-    end(out);
+    api_end(out);
 }
 
 void api_scrape_pools(struct buf *out, const struct web_view *view)
 {
-    begin(out);
+    api_begin(out);
     buf_add_c(out, "{\"scrapePools\":[");
     for (size_t i = 0; i < view->jobs_n; i++) {
         if (i)
@@ -184,43 +185,56 @@ void api_scrape_pools(struct buf *out, const struct web_view *view)
         add_string(out, view->jobs[i].job);
     }
     buf_add_c(out, "]}");
-    end(out);
+    api_end(out);
 }
 
 /* ---- status ---- */
 
 void api_config(struct buf *out, const struct web_view *view)
 {
-    begin(out);
+    api_begin(out);
     buf_add_c(out, "{\"yaml\":");
     add_string(out, view->config ? view->config->yaml : "");
     buf_add_char(out, '}');
-    end(out);
+    api_end(out);
+}
+
+void api_flags(struct buf *out, const char *flags_json)
+{
+    api_begin(out);
+    buf_add_c(out, flags_json ? flags_json : "{}");
+    api_end(out);
 }
 
 void api_buildinfo(struct buf *out, const struct web_view *view)
 {
-    begin(out);
+    api_begin(out);
     buf_add_c(out, "{\"version\":");
     add_string(out, view->version);
     buf_add_c(out,
               ",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}");
-    end(out);
+    api_end(out);
 }
 
 /* What of Prometheus's has no meaning here (the knobs of its runtime) is left out. */
 void api_runtimeinfo(struct buf *out, const struct web_view *view)
 {
-    char host[256] = "";
+    char host[256] = "", cwd[PATH_MAX] = "";
     (void)gethostname(host, sizeof host - 1);
-    begin(out);
+    if (!getcwd(cwd, sizeof cwd))
+        cwd[0] = '\0';
+    api_begin(out);
     buf_add_c(out, "{\"startTime\":");
     add_time(out, (int64_t)(view->process.start_seconds * 1000));
+    buf_add_c(out, ",\"CWD\":");
+    add_string(out, cwd);
+    buf_addf(out, ",\"reloadConfigSuccess\":%s,\"lastConfigTime\":", view->reload_ok ? "true" : "false");
+    add_time(out, view->loaded_ms);
     buf_add_c(out, ",\"serverTime\":");
     add_time(out, view->now_ms);
     buf_add_c(out, ",\"hostname\":");
     add_string(out, host);
     buf_addf(out, ",\"corruptionCount\":%" PRIu64 ",\"threadCount\":%.0f}", view->queue.corrupt_records_total,
              view->process.threads);
-    end(out);
+    api_end(out);
 }

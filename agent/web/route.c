@@ -166,6 +166,60 @@ static void get_api_targets(struct answer *a)
     view_free(&view);
 }
 
+static void bad_data(struct answer *a, const struct err *err)
+{
+    a->reply->status = 400;
+    api_error(&a->reply->body, "bad_data", err->msg);
+}
+
+static void answer_metadata(struct answer *a, bool by_metric)
+{
+    struct api_metadata_query query = {.match_target = by_metric ? "" : arg(a, "match_target"),
+                                       .metric = arg(a, "metric")};
+    struct err err = {0};
+    struct api_metadata *m = NULL;
+    const struct scrape_engine *scrape = a->options->sources.scrape;
+    a->reply->content_type = JSON;
+    if (api_metadata_limits(&query, arg(a, "limit"), by_metric ? arg(a, "limit_per_metric") : "", &err))
+        m = api_metadata_new(&query, &a->reply->body, &err);
+    if (!m) {
+        bad_data(a, &err);
+        return;
+    }
+    api_metadata_begin(m, by_metric);
+    bool complete =
+        !scrape || scrape_engine_metadata(scrape, by_metric ? api_metadata_by_metric : api_metadata_by_target, m);
+    api_metadata_end(m, by_metric, complete);
+    api_metadata_free(m);
+}
+
+static void get_api_targets_metadata(struct answer *a)
+{
+    answer_metadata(a, false);
+}
+
+static void get_api_metadata(struct answer *a)
+{
+    answer_metadata(a, true);
+}
+
+static void get_api_relabel_steps(struct answer *a)
+{
+    struct web_view view;
+    struct err err = {0};
+    view_take(&view, &a->options->sources, 0);
+    a->reply->content_type = JSON;
+    if (!api_relabel_steps(&a->reply->body, &view, arg(a, "scrapePool"), arg(a, "labels"), &err))
+        bad_data(a, &err);
+    view_free(&view);
+}
+
+static void get_api_flags(struct answer *a)
+{
+    a->reply->content_type = JSON;
+    api_flags(&a->reply->body, a->options->sources.flags_json);
+}
+
 static void get_api_pools(struct answer *a)
 {
     answer_view(a, JSON, VIEW_JOBS, api_scrape_pools);
@@ -217,7 +271,11 @@ static const struct route ROUTES[] = {
     {"/ready", false, ROUTE_GET, get_ready},
     {"/-/reload", false, ROUTE_POST, post_reload},
     {"/api/v1/targets", false, ROUTE_GET, get_api_targets},
+    {"/api/v1/targets/metadata", false, ROUTE_GET, get_api_targets_metadata},
+    {"/api/v1/targets/relabel_steps", false, ROUTE_GET, get_api_relabel_steps},
+    {"/api/v1/metadata", false, ROUTE_GET, get_api_metadata},
     {"/api/v1/scrape_pools", false, ROUTE_GET, get_api_pools},
+    {"/api/v1/status/flags", false, ROUTE_GET, get_api_flags},
     {"/api/v1/status/config", false, ROUTE_GET, get_api_config},
     {"/api/v1/status/buildinfo", false, ROUTE_GET, get_api_buildinfo},
     {"/api/v1/status/runtimeinfo", false, ROUTE_GET, get_api_runtimeinfo},

@@ -31,7 +31,7 @@
 #define STOP_WAIT_MS 2000
 
 /* Those that are answered; anything else is counted under the last. */
-static const unsigned STATUSES[] = {200, 401, 403, 404, 405, 422, 429, 500, 503};
+static const unsigned STATUSES[] = {200, 400, 401, 403, 404, 405, 422, 429, 500, 503};
 #define STATUSES_N (sizeof STATUSES / sizeof STATUSES[0])
 
 struct web {

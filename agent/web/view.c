@@ -121,6 +121,8 @@ void view_take(struct web_view *out, const struct web_sources *sources, unsigned
     out->ready = true;
     if (sources->config)
         out->config = sources->config(sources->ctx);
+    if (sources->reload_state)
+        sources->reload_state(sources->ctx, &out->reload_ok, &out->loaded_ms);
     if (sources->scrape)
         take_scrape(out, sources->scrape, parts);
     if (sources->queue)

@@ -46,6 +46,8 @@ struct web_view {
     bool ready;
     struct err not_ready; /* why */
     struct config *config; /* a reference, or NULL */
+    bool reload_ok;        /* the last attempt */
+    int64_t loaded_ms;     /* the last good one; wall, 0 = never */
     struct scrape_totals totals;
     struct scrape_sharding sharding;
     struct queue_stats queue;

@@ -257,6 +257,39 @@ static void test_run_defaults(void **state)
     run_flags_free(&f);
 }
 
+static void test_flags_as_json(void **state)
+{
+    char copy[256], *argv[WORDS_MAX];
+    struct run_flags f;
+    (void)state;
+    int argc = split("run --config.file=a\"b.yml -remoteWrite.url=http://u:hidden@h/,http://i/ -remoteWrite.label=a=b "
+                     "-remoteWrite.label=c=d -remoteWrite.bearerToken=hidden --web.enable-lifecycle "
+                     "--storage.max-age=90s --storage.max-bytes=1KB",
+                     copy, argv);
+    assert_int_equal(run_flags_parse(&f, argc, argv), FLAGS_OK);
+    char *json = run_flags_json(&f);
+    static const char *const holds[] = {
+        "{\"config.file\":\"a\\\"b.yml\",",
+        ",\"remoteWrite.url\":\"<secret>,<secret>\",",
+        ",\"remoteWrite.bearerToken\":\"<secret>\",",
+        ",\"remoteWrite.bearerTokenFile\":\"\",",
+        ",\"remoteWrite.label\":\"a=b,c=d\",",
+        ",\"web.enable-lifecycle\":\"true\",",
+        ",\"config.auto-reload\":\"false\",",
+        ",\"storage.max-age\":\"1m30s\",",
+        ",\"storage.max-bytes\":\"1024\",",
+        ",\"web.config.file\":\"\",",
+        ",\"dryRun\":\"false\"}",
+    };
+    for (size_t i = 0; i < ROWS(holds); i++) {
+        if (!strstr(json, holds[i]))
+            fail_msg("%s is not in %s", holds[i], json);
+    }
+    assert_null(strstr(json, "hidden"));
+    free(json);
+    run_flags_free(&f);
+}
+
 static void test_run_mistakes(void **state)
 {
     static const char *const rows[][2] = {
@@ -393,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),         cmocka_unit_test(test_mistakes), cmocka_unit_test(test_help),
         cmocka_unit_test(test_env),          cmocka_unit_test(test_run_defaults), cmocka_unit_test(test_run_mistakes),
+        cmocka_unit_test(test_flags_as_json),
         cmocka_unit_test(test_run_env),      cmocka_unit_test(test_run_yaml), cmocka_unit_test(test_run_yaml_loads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

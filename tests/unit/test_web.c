@@ -87,6 +87,8 @@ static const struct web_view view = {
     .version = "1.2.3",
     .now_ms = 1767323050000,
     .ready = true,
+    .reload_ok = true,
+    .loaded_ms = 1767323045678,
     .config = &config,
     .totals = {.targets_up = 1, .targets_down = 1, .targets_dropped = 1, .series = 1200},
     .sharding = {4, 0, 2},
@@ -503,10 +505,202 @@ static void test_api_others(void **state)
     api_runtimeinfo(&text, &view);
     d = data();
     is_string(d, "serverTime", "2026-01-02T03:04:10.000Z");
+    is_string(d, "lastConfigTime", "2026-01-02T03:04:05.678Z");
+    assert_true(json_is_true(json_object_get(d, "reloadConfigSuccess")));
     json_decref(d);
     clear();
     api_error(&text, "execution", "no \"way\"");
     has("{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"no \\\"way\\\"\"}");
+}
+
+/* ---- metadata ---- */
+
+static struct target second = {.refs = 1, .labels = labels, .labels_n = 2, .url = (char[]){"http://b/"}};
+static const struct scrape_metadata metas[] = {
+    {&active, {"up_total", 8}, {"About \"it\"", 10}, {"", 0}, BLOCK_COUNTER},
+    {&active, {"m", 1}, {EVIL, sizeof EVIL - 1}, {"bytes", 5}, BLOCK_GAUGE},
+    {&second, {"up_total", 8}, {"About \"it\"", 10}, {"", 0}, BLOCK_COUNTER},
+    {&second, {"m", 1}, {"other", 5}, {"", 0}, BLOCK_UNSPECIFIED},
+    {&second, {"n", 1}, {"", 0}, {"", 0}, BLOCK_HISTOGRAM},
+};
+#define ACTIVE "{\"target\":{\"instance\":\"127.0.0.1:9100\",\"job\":\"node\",\"zone\":" EVIL_JSON "},"
+#define SECOND "{\"target\":{\"instance\":\"127.0.0.1:9100\",\"job\":\"node\"},"
+#define EVIL_JSON "\"<script>alert('1')</script>&\\\"\""
+#define UP "\"type\":\"counter\",\"help\":\"About \\\"it\\\"\",\"unit\":\"\"}"
+#define M1 "\"type\":\"gauge\",\"help\":" EVIL_JSON ",\"unit\":\"bytes\"}"
+#define M2 "\"type\":\"unknown\",\"help\":\"other\",\"unit\":\"\"}"
+#define N "\"type\":\"histogram\",\"help\":\"\",\"unit\":\"\"}"
+
+static void metadata_is(bool by_metric, const char *match, const char *metric, const char *limit, const char *each,
+                        const char *want)
+{
+    struct api_metadata_query q = {.match_target = match, .metric = metric};
+    struct err err = {0};
+    clear();
+    struct api_metadata *m =
+        api_metadata_limits(&q, limit, each, &err) ? api_metadata_new(&q, &text, &err) : NULL;
+    if (!m) {
+        assert_string_equal(err.msg, want);
+        return;
+    }
+    api_metadata_begin(m, by_metric);
+    for (size_t i = 0; i < ROWS(metas); i++)
+        (by_metric ? api_metadata_by_metric : api_metadata_by_target)(m, &metas[i]);
+    api_metadata_end(m, by_metric, true);
+    api_metadata_free(m);
+    struct buf whole;
+    buf_init(&whole, 1 << 16);
+    buf_addf(&whole, "{\"status\":\"success\",\"data\":%s}\n", want);
+    assert_string_equal(buf_c(&text), buf_c(&whole));
+    buf_free(&whole);
+    json_decref(data());
+}
+
+static void test_api_targets_metadata(void **state)
+{
+    static const struct {
+        const char *match, *metric, *limit, *want;
+    } FACTS[] = {
+        {"", "", "", "[" ACTIVE "\"metric\":\"up_total\"," UP "," ACTIVE "\"metric\":\"m\"," M1 "," SECOND
+                     "\"metric\":\"up_total\"," UP "," SECOND "\"metric\":\"m\"," M2 "," SECOND
+                     "\"metric\":\"n\"," N "]"},
+        {"", "m", "", "[" ACTIVE M1 "," SECOND M2 "]"},
+        {"", "m", "1", "[" ACTIVE M1 "]"},
+        {"", "", "1", "[" ACTIVE "\"metric\":\"up_total\"," UP "," ACTIVE "\"metric\":\"m\"," M1 "]"},
+        {"", "m", "0", "[]"},
+        {"", "m", "-1", "[" ACTIVE M1 "," SECOND M2 "]"},
+        {"", "nothing", "", "[]"},
+        {"{zone=\"\"}", "m", "", "[" SECOND M2 "]"},
+        {"{zone=~\".+\",job=\"node\"}", "m", "", "[" ACTIVE M1 "]"},
+        {"{job=\"other\"}", "", "", "[]"},
+        {"", "", "many", "limit must be a number"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ROWS(FACTS); i++)
+        metadata_is(false, FACTS[i].match, FACTS[i].metric, FACTS[i].limit, "", FACTS[i].want);
+    struct api_metadata_query q = {.match_target = "{job=", .metric = ""};
+    struct err err = {0};
+    assert_null(api_metadata_new(&q, &text, &err));
+    assert_non_null(strstr(err.msg, "invalid parameter \"match_target\": "));
+    assert_non_null(strstr(err.msg, "column"));
+}
+
+static void test_api_metadata(void **state)
+{
+    static const struct {
+        const char *metric, *limit, *each, *want;
+    } FACTS[] = {
+        {"", "", "", "{\"m\":[{" M2 ",{" M1 "],\"n\":[{" N "],\"up_total\":[{" UP "]}"},
+        {"up_total", "", "", "{\"up_total\":[{" UP "]}"},
+        {"nothing", "", "", "{}"},
+        {"", "0", "", "{}"},
+        {"", "1", "", "{\"m\":[{" M2 ",{" M1 "]}"},
+        {"", "1", "1", "{\"m\":[{" M2 "]}"},
+        {"", "2", "0", "{\"m\":[{" M2 ",{" M1 "],\"n\":[{" N "]}"},
+        {"", "-5", "1", "{\"m\":[{" M2 "],\"n\":[{" N "],\"up_total\":[{" UP "]}"},
+        {"", "1.5", "", "limit must be a number"},
+        {"", "", "x", "limit_per_metric must be a number"},
+    };
+    (void)state;
+    for (size_t i = 0; i < ROWS(FACTS); i++)
+        metadata_is(true, "", FACTS[i].metric, FACTS[i].limit, FACTS[i].each, FACTS[i].want);
+}
+
+static void test_api_metadata_incomplete(void **state)
+{
+    (void)state;
+    struct api_metadata_query q = {.match_target = "", .metric = "", .limit = -1};
+    struct err err = {0};
+    clear();
+    struct api_metadata *m = api_metadata_new(&q, &text, &err);
+    assert_non_null(m);
+    api_metadata_begin(m, true);
+    for (int i = 0; i < 1000; i++) { /* more than the first table holds, each twice */
+        char name[16];
+        int n = snprintf(name, sizeof name, "m%d", i / 2);
+        api_metadata_by_metric(m, &(struct scrape_metadata){.target = &active, .metric = str_make(name, (size_t)n)});
+    }
+    api_metadata_end(m, true, false);
+    api_metadata_free(m);
+    has("\"warnings\":[\"not all scrape workers answered in time");
+    assert_int_equal(count("\"type\""), 500);
+    json_t *d = data();
+    assert_int_equal(json_object_size(d), 500);
+    json_decref(d);
+}
+
+/* ---- relabel steps ---- */
+
+static const char STEPS_YAML[] =
+    "scrape_configs:\n"
+    "- job_name: 'we b'\n"
+    "  relabel_configs:\n"
+    "  - {source_labels: [a, b], separator: ';', target_label: c, replacement: 'x$1'}\n"
+    "  - {source_labels: [a], target_label: m, modulus: 4, action: hashmod}\n"
+    "  - {if: '{b=\"gone\"}', action: drop}\n"
+    "  - {regex: 'a|b', action: labeldrop}\n"
+    "- job_name: none\n";
+#define RULE1                                                                                                        \
+    "{\"rule\":{\"action\":\"replace\",\"sourceLabels\":[\"a\",\"b\"],\"separator\":\";\",\"regex\":\"(.*)\","                 \
+    "\"targetLabel\":\"c\",\"replacement\":\"x$1\"},\"output\":"
+#define RULE2                                                                                                        \
+    "{\"rule\":{\"action\":\"hashmod\",\"sourceLabels\":[\"a\"],\"separator\":\";\",\"regex\":\"(.*)\",\"modulus\":4,"       \
+    "\"targetLabel\":\"m\",\"replacement\":\"$1\"},\"output\":"
+#define RULE3                                                                                                        \
+    "{\"rule\":{\"action\":\"drop\",\"if\":[\"{b=\\\"gone\\\"}\"],\"separator\":\";\",\"regex\":\"(.*)\","                   \
+    "\"replacement\":\"$1\"},\"output\":"
+#define RULE4                                                                                                        \
+    "{\"rule\":{\"action\":\"labeldrop\",\"separator\":\";\",\"regex\":\"a|b\",\"replacement\":\"$1\"},\"output\":"
+#define KEEP ",\"keep\":true}"
+#define DROP ",\"keep\":false}"
+
+static void test_api_relabel_steps(void **state)
+{
+    static const struct {
+        const char *pool, *labels, *steps, *error; /* what the reason begins with */
+    } FACTS[] = {
+        {"we b", "{\"b\":\"2\",\"a\":\"1\",\"e\":\"\"}",
+         RULE1 "{\"a\":\"1\",\"b\":\"2\",\"c\":\"x1;2\"}" KEEP "," RULE2
+               "{\"a\":\"1\",\"b\":\"2\",\"c\":\"x1;2\",\"m\":\"3\"}" KEEP "," RULE3
+               "{\"a\":\"1\",\"b\":\"2\",\"c\":\"x1;2\",\"m\":\"3\"}" KEEP "," RULE4
+               "{\"c\":\"x1;2\",\"m\":\"3\"}" KEEP, ""},
+        {"we b", "{\"a\":\"1\",\"b\":\"gone\"}",
+         RULE1 "{\"a\":\"1\",\"b\":\"gone\",\"c\":\"x1;gone\"}" KEEP "," RULE2
+               "{\"a\":\"1\",\"b\":\"gone\",\"c\":\"x1;gone\",\"m\":\"3\"}" KEEP "," RULE3 "{}" DROP "," RULE4 "{}" DROP,
+         ""},
+        {"none", "{}", "", ""},
+        {"", "{}", NULL, "no scrapePool parameter provided"},
+        {"none", "", NULL, "no labels parameter provided"},
+        {"web", "{}", NULL, "scrape pool \"web\" not found"},
+        {"none", "{", NULL, "error parsing labels: "},
+        {"none", "[]", NULL, "error parsing labels: an object of names and values is needed"},
+        {"none", "{\"a\":1}", NULL, "error parsing labels: the value of \"a\" is not a string"},
+        {"none", "{\"a\":\"1\",\"a\":\"1\"}", NULL, "error parsing labels: duplicate object key"},
+    };
+    struct buf errors;
+    (void)state;
+    buf_init(&errors, 4096);
+    struct web_view v = view;
+    struct config *c = config_load_text("steps.yml", str_of(STEPS_YAML), NULL, false, &errors);
+    if (!c)
+        fail_msg("%s", buf_c(&errors));
+    v.config = c;
+    for (size_t i = 0; i < ROWS(FACTS); i++) {
+        struct err err = {0};
+        clear();
+        bool good = api_relabel_steps(&text, &v, FACTS[i].pool, FACTS[i].labels, &err);
+        if (good != (FACTS[i].steps != NULL) || good == err_is(&err) || !strstr(err.msg, FACTS[i].error))
+            fail_msg("fact %zu: %s", i, err.msg);
+        if (!good) {
+            assert_int_equal(text.n, 0);
+            continue;
+        }
+        buf_clear(&errors);
+        buf_addf(&errors, "{\"status\":\"success\",\"data\":{\"steps\":[%s]}}\n", FACTS[i].steps);
+        assert_string_equal(buf_c(&text), buf_c(&errors));
+    }
+    config_unref(c);
+    buf_free(&errors);
 }
 
 /* ---- addresses and the web configuration ---- */
@@ -772,6 +966,14 @@ static void test_routes(void **state)
     answers(w, "GET", "/api/v1/status/buildinfo", 200, "\"version\":\"1.2.3\"");
     answers(w, "GET", "/api/v1/status/runtimeinfo", 200, "startTime");
     answers(w, "GET", "/api/v1/scrape_pools", 200, "{\"scrapePools\":[]}");
+    answers(w, "GET", "/api/v1/status/flags", 200, "{\"status\":\"success\",\"data\":{}}");
+    answers(w, "GET", "/api/v1/metadata", 200, "{\"status\":\"success\",\"data\":{}}");
+    answers(w, "GET", "/api/v1/targets/metadata", 200, "{\"status\":\"success\",\"data\":[]}");
+    answers(w, "GET", "/api/v1/metadata?limit=x", 400, "\"bad_data\",\"error\":\"limit must be a number\"}");
+    answers(w, "GET", "/api/v1/targets/metadata?match_target=%7B", 400, "\"errorType\":\"bad_data\",");
+    answers(w, "GET", "/api/v1/targets/relabel_steps", 400, "no scrapePool parameter provided");
+    answers(w, "GET", "/api/v1/targets/relabel_steps?scrapePool=a&labels=%7B%7D", 400, "scrape pool \\\"a\\\" not found");
+    answers(w, "POST", "/api/v1/metadata", 405, "");
     answers(w, "GET", "/api/v1/query?query=up", 422,
             "\"errorType\":\"execution\",\"error\":\"unavailable with an agent\"");
     answers(w, "POST", "/api/v1/query", 422, "unavailable with an agent");
@@ -789,6 +991,7 @@ static void test_routes(void **state)
     answers(w, "POST", "/-/reload", 500, "failed to reload config: f.yml:1:1: bad\n");
     answers(w, "GET", "/metrics", 200, "obsagent_http_requests_total{path=\"/-/reload\",status=\"500\"} 1\n");
     answers(w, "GET", "/metrics", 200, "obsagent_http_requests_total{path=\"other\",status=\"404\"} 3\n");
+    answers(w, "GET", "/metrics", 200, "obsagent_http_requests_total{path=\"/api/v1/metadata\",status=\"400\"} 1\n");
     answers(w, "GET", "/metrics", 200, "process_resident_memory_bytes ");
     web_stop(w);
 }
@@ -961,6 +1164,9 @@ static void check_rooms(struct web *w)
     answers_in_time(w, "/queue", ">gone<");
     answers_in_time(w, "/metrics", "obsagent_job_targets{job=\"a\",state=\"dropped\"} 1\n");
     answers_in_time(w, "/metrics", "obsagent_remote_state{endpoint=\"gone\",state=\"idle\"} ");
+    answers_in_time(w, "/api/v1/metadata", "{\"status\":\"success\",\"data\":{}}");
+    answers_in_time(w, "/api/v1/targets/relabel_steps?scrapePool=a&labels=%7B%22__address__%22%3A%22x:1%22%7D",
+                    "\"output\":{},\"keep\":false}]");
     answers_in_time(w, "/config", "<secret>");
     struct answer a = ask(w, "GET", "/config", NULL);
     assert_null(strstr(buf_c(&a.body), "hidden"));
@@ -990,7 +1196,8 @@ static void test_real_rooms(void **state)
     scrape_engine_apply(scrape, c);
     struct web_options options = {
         .listen_address = "127.0.0.1:0",
-        .sources = {scrape, remote, queue, ledger, take_config, NULL, c, "1.2.3"},
+        .sources = {.scrape = scrape, .remote = remote, .queue = queue, .ledger = ledger, .config = take_config,
+                    .ctx = c, .version = "1.2.3"},
     };
     struct web *w = web_start(&options, &err);
     assert_non_null(w);
@@ -1023,6 +1230,10 @@ int main(void)
         cmocka_unit_test_teardown(test_api_targets, teardown),
         cmocka_unit_test_teardown(test_api_filters, teardown),
         cmocka_unit_test_teardown(test_api_others, teardown),
+        cmocka_unit_test_teardown(test_api_targets_metadata, teardown),
+        cmocka_unit_test_teardown(test_api_metadata, teardown),
+        cmocka_unit_test_teardown(test_api_metadata_incomplete, teardown),
+        cmocka_unit_test_teardown(test_api_relabel_steps, teardown),
         cmocka_unit_test(test_listen),
         cmocka_unit_test(test_web_config),
         cmocka_unit_test(test_auth),
