@@ -54,8 +54,8 @@ enum flag_outcome flags_parse(const struct flag_command *command, int argc, char
 enum flag_outcome flags_from_env(const struct flag_command *command, int argc, char **argv, const char *prefix);
 /* How many leading and trailing characters two names share: enough to guess what was meant. */
 size_t flags_likeness(struct str a, struct str b);
-/* All flags and their values as a JSON object of text. The values of those named in `secrets` (ended by NULL) are shown as
-   <secret>. */
+/* All flags and their values as a JSON object of text. The values of those named in `secrets` (ended by NULL) are
+   shown as <secret>. */
 void flags_json(const struct flag_command *command, const char *const *secrets, struct buf *out);
 void flags_free(const struct flag_command *command);
 

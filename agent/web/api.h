@@ -37,8 +37,8 @@ struct api_metadata;
 /* Reads the limits. False with a reason. */
 bool api_metadata_limits(struct api_metadata_query *query, const char *limit, const char *per_metric,
                          struct err *err) MUSTCHECK;
-/* NULL with err when match_target is no selector. Then begin, one of the two callbacks for each piece of metadata (of one
-   target after the other; ctx is the api_metadata), end. `complete` false adds a warning. */
+/* NULL with err when match_target is no selector. Then begin, one of the two callbacks for each piece of metadata (of
+   one target after the other; ctx is the api_metadata), end. `complete` false adds a warning. */
 struct api_metadata *api_metadata_new(const struct api_metadata_query *query, struct buf *out,
                                       struct err *err) MUSTCHECK;
 void api_metadata_begin(struct api_metadata *m, bool by_metric_name);

@@ -241,6 +241,6 @@ void api_metadata_end(struct api_metadata *m, bool by_metric_name, bool complete
         add_metrics(m);
     buf_add_char(m->out, by_metric_name ? '}' : ']');
     if (!complete)
-        buf_add_c(m->out, ",\"warnings\":[\"not all scrape workers answered in time: metadata of targets is missing\"]");
+        buf_add_c(m->out, ",\"warnings\":[\"not all scrape workers answered in time: some metadata is missing\"]");
     api_end(m->out);
 }

@@ -38,7 +38,8 @@ static void test_families(void **state)
         enum exposition_format format;
         const char *body, *want;
     } FACTS[] = {
-        {EXPOSITION_TEXT, "# HELP a_total about \\n it\n# TYPE a_total counter\na_total 1\n# TYPE b gauge\nb{x=\"1\"} 1\nb 2\n",
+        {EXPOSITION_TEXT,
+         "# HELP a_total about \\n it\n# TYPE a_total counter\na_total 1\n# TYPE b gauge\nb{x=\"1\"} 1\nb 2\n",
          "a_total|1|about \n it|\nb|2||\n"},
         {EXPOSITION_TEXT, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n", "h|3||\n"},
         {EXPOSITION_TEXT, "# HELP only help\nonly 1\n", "only|0|help|\n"},

@@ -640,16 +640,16 @@ static const char STEPS_YAML[] =
     "  - {if: '{b=\"gone\"}', action: drop}\n"
     "  - {regex: 'a|b', action: labeldrop}\n"
     "- job_name: none\n";
-#define RULE1                                                                                                        \
-    "{\"rule\":{\"action\":\"replace\",\"sourceLabels\":[\"a\",\"b\"],\"separator\":\";\",\"regex\":\"(.*)\","                 \
+#define RULE1 \
+    "{\"rule\":{\"action\":\"replace\",\"sourceLabels\":[\"a\",\"b\"],\"separator\":\";\",\"regex\":\"(.*)\"," \
     "\"targetLabel\":\"c\",\"replacement\":\"x$1\"},\"output\":"
-#define RULE2                                                                                                        \
-    "{\"rule\":{\"action\":\"hashmod\",\"sourceLabels\":[\"a\"],\"separator\":\";\",\"regex\":\"(.*)\",\"modulus\":4,"       \
+#define RULE2 \
+    "{\"rule\":{\"action\":\"hashmod\",\"sourceLabels\":[\"a\"],\"separator\":\";\",\"regex\":\"(.*)\",\"modulus\":4," \
     "\"targetLabel\":\"m\",\"replacement\":\"$1\"},\"output\":"
-#define RULE3                                                                                                        \
-    "{\"rule\":{\"action\":\"drop\",\"if\":[\"{b=\\\"gone\\\"}\"],\"separator\":\";\",\"regex\":\"(.*)\","                   \
+#define RULE3 \
+    "{\"rule\":{\"action\":\"drop\",\"if\":[\"{b=\\\"gone\\\"}\"],\"separator\":\";\",\"regex\":\"(.*)\"," \
     "\"replacement\":\"$1\"},\"output\":"
-#define RULE4                                                                                                        \
+#define RULE4 \
     "{\"rule\":{\"action\":\"labeldrop\",\"separator\":\";\",\"regex\":\"a|b\",\"replacement\":\"$1\"},\"output\":"
 #define KEEP ",\"keep\":true}"
 #define DROP ",\"keep\":false}"
@@ -666,7 +666,8 @@ static void test_api_relabel_steps(void **state)
                "{\"c\":\"x1;2\",\"m\":\"3\"}" KEEP, ""},
         {"we b", "{\"a\":\"1\",\"b\":\"gone\"}",
          RULE1 "{\"a\":\"1\",\"b\":\"gone\",\"c\":\"x1;gone\"}" KEEP "," RULE2
-               "{\"a\":\"1\",\"b\":\"gone\",\"c\":\"x1;gone\",\"m\":\"3\"}" KEEP "," RULE3 "{}" DROP "," RULE4 "{}" DROP,
+               "{\"a\":\"1\",\"b\":\"gone\",\"c\":\"x1;gone\",\"m\":\"3\"}" KEEP "," RULE3 "{}" DROP
+               "," RULE4 "{}" DROP,
          ""},
         {"none", "{}", "", ""},
         {"", "{}", NULL, "no scrapePool parameter provided"},
@@ -972,7 +973,8 @@ static void test_routes(void **state)
     answers(w, "GET", "/api/v1/metadata?limit=x", 400, "\"bad_data\",\"error\":\"limit must be a number\"}");
     answers(w, "GET", "/api/v1/targets/metadata?match_target=%7B", 400, "\"errorType\":\"bad_data\",");
     answers(w, "GET", "/api/v1/targets/relabel_steps", 400, "no scrapePool parameter provided");
-    answers(w, "GET", "/api/v1/targets/relabel_steps?scrapePool=a&labels=%7B%7D", 400, "scrape pool \\\"a\\\" not found");
+    answers(w, "GET", "/api/v1/targets/relabel_steps?scrapePool=a&labels=%7B%7D", 400,
+            "scrape pool \\\"a\\\" not found");
     answers(w, "POST", "/api/v1/metadata", 405, "");
     answers(w, "GET", "/api/v1/query?query=up", 422,
             "\"errorType\":\"execution\",\"error\":\"unavailable with an agent\"");
