@@ -57,8 +57,9 @@ struct remote_status {
 };
 void remote_each(const struct remote *r, void (*fn)(void *ctx, const struct remote_status *status), void *ctx);
 
-/* True when all receivers that answered in the last five minutes agree, twice in a row, that our clock is off by more than
-   10 minutes, and by how much (their clock less ours). Then what they said is forgotten: it is to be acted on. */
+/* True when all receivers that answered in the last five minutes agree, twice in a row, that our clock is off by
+   more than 10 minutes, and by how much (their clock less ours). Then what they said is forgotten: it is to
+   be acted on. */
 bool remote_take_skew(struct remote *r, int64_t *ms);
 /* Has every endpoint that hears nothing else ask its receiver for the time, at most every 10 s. */
 void remote_ask_dates(struct remote *r);

@@ -134,7 +134,8 @@ static uint32_t get_u32(const char **at)
 }
 
 /* Names are few and go through the symbols; values are mostly unique (trace ids), so they are only written. */
-static const char *get_exemplar(struct append_scrape *s, const char *at, size_t *refs_n, struct block_exemplar *out)
+static const char *get_exemplar(struct append_scrape *s, const char *at, size_t *refs_n,
+                                struct block_exemplar *out)
 {
     struct append_worker *w = s->t->worker;
     struct append_extras *x = &s->extras;

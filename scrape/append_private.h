@@ -218,8 +218,6 @@ void append_book(struct append_target *t);
 
 /* ---- stale.c ---- */
 
-/* Writes the marker of one entry, a histogram for one that was. Returns the place behind its ids. */
-const uint8_t *append_stale_entry(struct append_target *t, const struct series_entry *e, int64_t ts_ms);
 /* A marker for every live series of the target's memory, unless they have one already. Returns how many. */
 uint64_t append_stale_all(struct append_target *t, int64_t ts_ms);
 /* Markers for old entries that did not come again in a scrape in diff mode. */

@@ -149,7 +149,8 @@ static void renew_meta(struct walk *walk)
     struct append_worker *w = walk->s->t->worker;
     walk->meta = NULL;
     walk->meta_generation = block_builder_generation(w->builder);
-    if (!walk->with_meta || !f || !f->member || (f->type == BLOCK_UNSPECIFIED && f->help == SERIES_NONE && f->unit == SERIES_NONE))
+    if (!walk->with_meta || !f || !f->member ||
+        (f->type == BLOCK_UNSPECIFIED && f->help == SERIES_NONE && f->unit == SERIES_NONE))
         return;
     uint32_t help = f->help == SERIES_NONE ? 0 : symbols_ref(w->symbols, w->builder, f->help);
     uint32_t unit = f->unit == SERIES_NONE ? 0 : symbols_ref(w->symbols, w->builder, f->unit);

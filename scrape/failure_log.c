@@ -43,10 +43,11 @@ void failure_log_write(const char *path, const struct target *t, int64_t wall_ms
     add_json(&line, str_of(t->url));
     buf_add_c(&line, "}\n");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
-    bool good = fd >= 0 && write(fd, line.p, line.n) == (ssize_t)line.n; /* one write, so that lines stay whole */
+    bool good =
+        fd >= 0 && write(fd, line.p, line.n) == (ssize_t)line.n; /* one write, so that lines stay whole */
     if (!good)
-        log_throttled(hash_bytes(path, strlen(path)), LOG_ERROR, "scrape", "scrape_failure_log_file %s: %s", path,
-                      strerror(errno));
+        log_throttled(hash_bytes(path, strlen(path)), LOG_ERROR, "scrape", "scrape_failure_log_file %s: %s",
+                      path, strerror(errno));
     if (fd >= 0)
         close(fd);
     buf_free(&line);

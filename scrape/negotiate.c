@@ -18,8 +18,9 @@ static const struct {
                                   EXPOSITION_OPENMETRICS, false},
     [CONFIG_TEXT_1_0_0] = {"text/plain;version=1.0.0", "PrometheusText1.0.0", EXPOSITION_TEXT, true},
     [CONFIG_TEXT_0_0_4] = {"text/plain;version=0.0.4", "PrometheusText0.0.4", EXPOSITION_TEXT, false},
-    [CONFIG_PROTO] = {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
-                      "PrometheusProto", EXPOSITION_PROTOBUF, false},
+    [CONFIG_PROTO] =
+        {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+         "PrometheusProto", EXPOSITION_PROTOBUF, false},
 };
 
 void negotiate_accept(const struct config_job *job, char out[NEGOTIATE_ACCEPT_MAX])
@@ -33,7 +34,8 @@ void negotiate_accept(const struct config_job *job, char out[NEGOTIATE_ACCEPT_MA
     for (size_t i = 0; i < p->n; i++, weight--) {
         bool escaping = PROTOCOLS[p->v[i]].escaping;
         n += (size_t)snprintf(out + n, NEGOTIATE_ACCEPT_MAX - n, "%s%s%s;q=0.%d,", PROTOCOLS[p->v[i]].header,
-                              escaping ? ";escaping=" : "", escaping ? ESCAPING[job->name_escaping] : "", weight);
+                              escaping ? ";escaping=" : "", escaping ? ESCAPING[job->name_escaping] : "",
+                              weight);
     }
     snprintf(out + n, NEGOTIATE_ACCEPT_MAX - n, "*/*;q=0.%d", weight);
 }
@@ -138,8 +140,8 @@ static bool known_type(struct str type, enum exposition_format *format)
     return false;
 }
 
-enum negotiated negotiate_format(const struct config_job *job, struct str content_type, enum exposition_format *format,
-                                 struct err *why)
+enum negotiated negotiate_format(const struct config_job *job, struct str content_type,
+                                 enum exposition_format *format, struct err *why)
 {
     struct str type = STR_NULL, shown = str_make(content_type.p, content_type.n < 128 ? content_type.n : 128);
     bool parsed = content_type.n && parse_media_type(content_type, &type);
@@ -149,21 +151,27 @@ enum negotiated negotiate_format(const struct config_job *job, struct str conten
     if (fallback)
         *format = PROTOCOLS[job->fallback_protocol].format;
     if (!content_type.n && !fallback)
-        err_set(why, "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified "
-                     "for target");
+        err_set(
+            why,
+            "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified "
+            "for target");
     else if (!content_type.n)
-        err_set(why, "non-compliant scrape target sending blank Content-Type, using fallback_scrape_protocol \"%s\"",
+        err_set(why,
+                "non-compliant scrape target sending blank Content-Type, using fallback_scrape_protocol \"%s\"",
                 fallback);
     else if (!parsed && !fallback)
-        err_set(why, "cannot parse Content-Type \"%.*s\" and no fallback_scrape_protocol for target", STR_ARG(shown));
+        err_set(why, "cannot parse Content-Type \"%.*s\" and no fallback_scrape_protocol for target",
+                STR_ARG(shown));
     else if (!parsed)
         err_set(why, "could not parse received Content-Type \"%.*s\", using fallback_scrape_protocol \"%s\"",
                 STR_ARG(shown), fallback);
     else if (!fallback)
-        err_set(why, "received unsupported Content-Type \"%.*s\" and no fallback_scrape_protocol specified for target",
-                STR_ARG(shown));
+        err_set(
+            why,
+            "received unsupported Content-Type \"%.*s\" and no fallback_scrape_protocol specified for target",
+            STR_ARG(shown));
     else
-        err_set(why, "received unsupported Content-Type \"%.*s\", using fallback_scrape_protocol \"%s\"", STR_ARG(shown),
-                fallback);
+        err_set(why, "received unsupported Content-Type \"%.*s\", using fallback_scrape_protocol \"%s\"",
+                STR_ARG(shown), fallback);
     return fallback ? NEGOTIATED_FALLBACK : NEGOTIATED_NOTHING;
 }

@@ -19,12 +19,12 @@ struct schedule {
 
 void schedule_start(struct schedule *s, int64_t interval_ms, uint64_t phase, int64_t wall_ms,
                     int64_t mono_ms);
-/* vmagent's scrape_offset: ticks at offset_ms behind multiples of the interval; else its scrape_align_interval: the first
-   tick at a multiple of align_ms, then every interval. */
+/* vmagent's scrape_offset: ticks at offset_ms behind multiples of the interval; else its scrape_align_interval:
+   the first tick at a multiple of align_ms, then every interval. */
 void schedule_start_aligned(struct schedule *s, int64_t interval_ms, int64_t align_ms, int64_t offset_ms,
                             int64_t wall_ms, int64_t mono_ms);
-/* Puts a first tick in_ms from now, unless the grid has one before. The grid's next one is then at least half an interval
-   later. */
+/* Puts a first tick in_ms from now, unless the grid has one before. The grid's next one is then at least half an
+   interval later. */
 void schedule_early(struct schedule *s, int64_t in_ms, int64_t wall_ms, int64_t mono_ms);
 /* To be called when next_mono_ms is reached. Returns the timestamp of this scrape: the planned one when it
    is off by less than 1 % of the interval (equal distances compress well), else the present time. Moves on

@@ -55,12 +55,14 @@ bool shard_parse(struct str text, uint64_t shards, uint64_t replication, unsigne
     while (dash > 0 && text.p[dash - 1] != '-')
         dash--;
     if (shards < 1 || shards > SHARDS_MAX)
-        return err_set(err, "--scrape.shards: %llu is not between 1 and %d", (unsigned long long)shards, SHARDS_MAX);
+        return err_set(err, "--scrape.shards: %llu is not between 1 and %d", (unsigned long long)shards,
+                       SHARDS_MAX);
     if (replication < 1 || replication > shards)
         return err_set(err, "--scrape.replication-factor: %llu is not between 1 and the %llu shards",
                        (unsigned long long)replication, (unsigned long long)shards);
     if (!units_parse_u64(str_skip(text, dash), &v))
-        return err_set(err, "--scrape.shard: \"%.*s\" is neither a number nor does it end in -NUMBER", STR_ARG(text));
+        return err_set(err, "--scrape.shard: \"%.*s\" is neither a number nor does it end in -NUMBER",
+                       STR_ARG(text));
     if (v >= shards)
         return err_set(err, "--scrape.shard: %llu is not one of %llu shards, which are numbered from 0",
                        (unsigned long long)v, (unsigned long long)shards);

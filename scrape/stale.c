@@ -20,7 +20,8 @@ double append_stale_value(void)
     return v;
 }
 
-const uint8_t *append_stale_entry(struct append_target *t, const struct series_entry *e, int64_t ts_ms)
+/* A marker, a histogram for a series that was one. Returns the place behind its ids. */
+static const uint8_t *put_marker(struct append_target *t, const struct series_entry *e, int64_t ts_ms)
 {
     struct block_extra extra = {.histogram = block_stale_histogram};
     return e->flags & SERIES_HISTOGRAM ? append_write_extra(t, e, 0, ts_ms, &extra)
@@ -37,7 +38,7 @@ uint64_t append_stale_all(struct append_target *t, int64_t ts_ms)
         struct series_entry e;
         series_head(p, &e);
         if (is_live(t, &e)) {
-            p = append_stale_entry(t, &e, ts_ms);
+            p = put_marker(t, &e, ts_ms);
             written++;
         } else {
             p = series_skip(&e);
@@ -61,7 +62,7 @@ uint64_t append_stale_vanished(struct append_scrape *s)
         size_t ids_n = (size_t)(old->refs + s->old_at[i + 1] - e.ids);
         if (!is_live(t, &e) || append_diff_has(s, &e, ids_n))
             continue;
-        (void)append_stale_entry(t, &e, s->ts_ms);
+        (void)put_marker(t, &e, s->ts_ms);
         written++;
     }
     return written;

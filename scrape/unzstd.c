@@ -35,8 +35,8 @@ bool unzstd_finished(const struct unzstd *z)
     return z->any_frame && !z->in_frame;
 }
 
-bool unzstd_feed(struct unzstd *z, const void *p, size_t n, char *out, size_t size, inflater_sink *sink, void *ctx,
-                 struct err *err)
+bool unzstd_feed(struct unzstd *z, const void *p, size_t n, char *out, size_t size, inflater_sink *sink,
+                 void *ctx, struct err *err)
 {
     ZSTD_inBuffer in = {p, n, 0};
     size_t made = 0;

@@ -101,12 +101,12 @@ static void apply_update(void *ctx)
     update_free(u);
 }
 
-void worker_update(struct worker *w, struct config *config, const struct config_job *job,
-                   const char *job_name, const struct worker_targets *targets)
+void worker_update(struct worker *w, struct config *config, const struct config_job *job, const char *job_name,
+                   const struct worker_targets *targets)
 {
     struct update *u = xmalloc(sizeof *u);
-    *u = (struct update){w,          config ? config_ref(config) : NULL, xstrdup(job_name), job,
-                         targets->v, targets->n,                         targets->of_job};
+    *u = (struct update){
+        w, config ? config_ref(config) : NULL, xstrdup(job_name), job, targets->v, targets->n, targets->of_job};
     loop_post(w->loop, apply_update, u);
 }
 
@@ -127,8 +127,8 @@ struct worker *worker_new(const struct worker_options *options)
     metadata_box_open(&w->questions);
     w->loop = loop_new();
     w->fetcher = fetcher_new(w->loop, options->user_agent);
-    struct append_worker_options append = {.lane = options->lane, .emit = options->emit, .ctx = options->ctx,
-                                            .budget = options->budget};
+    struct append_worker_options append = {
+        .lane = options->lane, .emit = options->emit, .ctx = options->ctx, .budget = options->budget};
     w->append = append_worker_new(&append);
     /* Signals are for the main thread. */
     sigset_t all, old;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* worker_admit: bounds the fetches under way. One that has been at it for a while is waiting for its target, not for us:
-   it does not count any more, so that targets which hang hold up nobody.
+/* worker_admit: bounds the fetches under way. One that has been at it for a while is waiting for its target, not
+   for us: it does not count any more, so that targets which hang hold up nobody.
 
      waiting: A B C            in the order they came
      running: D E | F G        by the time they began; those before the bar are old; F is first_young, young is 2 */

@@ -153,9 +153,10 @@ static void log_limited(const struct slot *slot, const struct append_result *a)
 {
     const struct target *t = slot->pool.target;
     if (a->limited)
-        log_throttled(t->phase + 2, LOG_WARN, "scrape",
-                      "job %.*s: %s: a series limit keeps out %llu series; the label with most values among them is %s",
-                      STR_ARG(t->job), t->url, (unsigned long long)a->limited, a->limited_label);
+        log_throttled(
+            t->phase + 2, LOG_WARN, "scrape",
+            "job %.*s: %s: a series limit keeps out %llu series; the label with most values among them is %s",
+            STR_ARG(t->job), t->url, (unsigned long long)a->limited, a->limited_label);
 }
 
 void cell_publish(struct slot *slot, const struct fetch_result *r, const struct append_result *a,

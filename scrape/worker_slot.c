@@ -15,7 +15,7 @@
 /* ---- history ---- */
 
 static struct history *history_new(struct worker *w, struct target *t, struct config *config,
-                                 const struct config_job *job)
+                                   const struct config_job *job)
 {
     struct history *s = xcalloc(1, sizeof *s);
     s->target = target_ref(t);

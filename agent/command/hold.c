@@ -24,8 +24,8 @@ struct hold {
     struct held *v;
     size_t head, n, cap;
     struct hold_stats stats;
-    bool was_wrong;             /* the clock, at some time since the start */
-    int64_t from_ms, to_ms;     /* wall times it showed then */
+    bool was_wrong;         /* the clock, at some time since the start */
+    int64_t from_ms, to_ms; /* wall times it showed then */
     int64_t wrong_offset_ms;
 };
 
@@ -74,8 +74,9 @@ static void keep(struct hold *h, struct block *b, int64_t offset_ms)
     h->stats.bytes += b->size;
     h->stats.samples += b->samples;
     while (h->n > 1 && h->stats.bytes > h->max_bytes) {
-        log_throttled(0x686f6c64, LOG_ERROR, "clock",
-                      "more is scraped than can be held until the clock is right: the oldest goes on with wrong times");
+        log_throttled(
+            0x686f6c64, LOG_ERROR, "clock",
+            "more is scraped than can be held until the clock is right: the oldest goes on with wrong times");
         h->pass(h->ctx, take(h).block);
     }
 }
@@ -114,8 +115,9 @@ static void release(struct hold *h, const struct clock_state *clock)
         pass_moved(h, held.block, clock->offset_ms - held.offset_ms);
     }
     if (n)
-        log_info("clock", "the clock is right now: %zu blocks that were held go on, %llu timestamps in them corrected", n,
-                 (unsigned long long)(h->stats.moved - before));
+        log_info("clock",
+                 "the clock is right now: %zu blocks that were held go on, %llu timestamps in them corrected",
+                 n, (unsigned long long)(h->stats.moved - before));
 }
 
 void hold_put(struct hold *h, struct block *b, const struct clock_state *clock)

@@ -11,8 +11,8 @@
 
 struct hold;
 
-/* Blocks go on through `pass`, which takes over the reference. At most max_bytes are held: then the oldest goes on as it
-   is, so that it is in the books. */
+/* Blocks go on through `pass`, which takes over the reference. At most max_bytes are held: then the oldest goes on
+   as it is, so that it is in the books. */
 struct hold *hold_new(size_t max_bytes, void (*pass)(void *ctx, struct block *b), void *ctx);
 /* Lets go of what is held, as it is. */
 void hold_free(struct hold *h);
@@ -30,8 +30,8 @@ struct hold_stats {
 };
 void hold_stats(struct hold *h, struct hold_stats *out);
 
-/* A copy of b with the timestamps in [from_ms, to_ms] moved by shift_ms, everything else bit by bit as it was. NULL with
-   err when its bytes cannot be read. *moved counts the samples that were. */
+/* A copy of b with the timestamps in [from_ms, to_ms] moved by shift_ms, everything else bit by bit as it was.
+   NULL with err when its bytes cannot be read. *moved counts the samples that were. */
 struct block *hold_shift(const struct block *b, int64_t from_ms, int64_t to_ms, int64_t shift_ms, uint64_t *moved,
                          struct err *err) MUSTCHECK;
 

@@ -95,8 +95,8 @@ static bool copy_all(struct move *m, const struct block *b, struct err *err)
     return !err_is(err);
 }
 
-struct block *hold_shift(const struct block *b, int64_t from_ms, int64_t to_ms, int64_t shift_ms, uint64_t *moved_n,
-                         struct err *err)
+struct block *hold_shift(const struct block *b, int64_t from_ms, int64_t to_ms, int64_t shift_ms,
+                         uint64_t *moved_n, struct err *err)
 {
     struct move m = {.from_ms = from_ms, .to_ms = to_ms, .shift_ms = shift_ms};
     m.reader = block_reader_new();

@@ -218,7 +218,7 @@ static void tell_steps(struct agent *a, const struct clock_state *clock)
     a->steps_forward = clock->steps_forward;
 }
 
-/* Hands on what is held when the clock has become right; until then, and when receivers say otherwise, believes them. */
+/* Hands on what is held when the clock has become right; believes receivers that say otherwise. */
 static void watch_clock(struct agent *a)
 {
     struct clock_state clock = clock_state();
@@ -234,7 +234,7 @@ static void watch_clock(struct agent *a)
         char now[32];
         clock_format_rfc3339(clock.wall_ms, now);
         log_throttled(0x636c6f636b, LOG_ERROR, "clock",
-                      "the clock is not plausible (%s): blocks are held until it has been set or a receiver tells the time",
+                      "the clock is not plausible (%s): blocks are held until it is set or a receiver tells the time",
                       now);
         remote_ask_dates(a->remote);
     }
@@ -406,7 +406,7 @@ static void stop(struct agent *a)
         scrape_engine_stop(a->scrape, now + timeout_ms / 2); /* half for last scrapes, the rest for sending */
         size_t held = hold_flush(a->hold);
         if (held)
-            log_error("clock", "the clock has not become right: %zu blocks that were held go on with wrong times", held);
+            log_error("clock", "the clock has not become right: %zu blocks that were held go on as they are", held);
     }
     if (a->remote) {
         stop_remote(a, now + timeout_ms);

@@ -67,7 +67,8 @@ static bool get_span(struct side *side, struct str bytes)
         else
             wire_skip(&r, (uint32_t)tag & 7);
     }
-    buf_addf(&side->spans, "%s[%lld,%llu]", side->spans.n ? "," : "", (long long)offset, (unsigned long long)length);
+    buf_addf(&side->spans, "%s[%lld,%llu]", side->spans.n ? "," : "", (long long)offset,
+             (unsigned long long)length);
     return !r.bad;
 }
 

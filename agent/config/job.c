@@ -142,10 +142,11 @@ static uint64_t series_hash(const struct config_job *job)
     buf_init(&text, (size_t)256 << 20);
     relabel_dump(job->metric_relabel, 0, &text);
     buf_addf(&text, "\n%d %d %d %d %d %d %d %d %llu %llu %llu %llu %.17g %d %d", job->honor_labels,
-             job->honor_timestamps, job->legacy_names, job->normalize_le_quantile, job->track_timestamps_staleness,
-             job->scrape_native_histograms, job->always_scrape_classic_histograms,
-             job->convert_classic_histograms_to_nhcb, (unsigned long long)job->label_limit,
-             (unsigned long long)job->label_name_length_limit, (unsigned long long)job->label_value_length_limit,
+             job->honor_timestamps, job->legacy_names, job->normalize_le_quantile,
+             job->track_timestamps_staleness, job->scrape_native_histograms,
+             job->always_scrape_classic_histograms, job->convert_classic_histograms_to_nhcb,
+             (unsigned long long)job->label_limit, (unsigned long long)job->label_name_length_limit,
+             (unsigned long long)job->label_value_length_limit,
              (unsigned long long)job->native_histogram_bucket_limit, job->native_histogram_min_bucket_factor,
              job->no_stale_markers, job->name_escaping);
     uint64_t hash = hash_bytes(text.p, text.n);

@@ -9,7 +9,8 @@
      .help = "of the body after decompression, with a unit"}, \
     {"sample_limit", FIELD_COUNT, .at = offsetof(T, sample_limit), \
      .help = "samples after metric relabeling; more fail the scrape"}, \
-    {"label_limit", FIELD_COUNT, .at = offsetof(T, label_limit), .help = "labels of a sample; more fail the scrape"}, \
+    {"label_limit", FIELD_COUNT, .at = offsetof(T, label_limit), \
+     .help = "labels of a sample; more fail the scrape"}, \
     {"label_name_length_limit", FIELD_COUNT, .at = offsetof(T, label_name_length_limit), \
      .help = "bytes of a label's name; longer ones fail the scrape"}, \
     {"label_value_length_limit", FIELD_COUNT, .at = offsetof(T, label_value_length_limit), \
@@ -23,17 +24,17 @@
     {"job_series_limit", FIELD_COUNT, .at = offsetof(T, job_series_limit), \
      .help = "the same of all targets of a job together (obsagent)"}, \
     {"native_histogram_bucket_limit", FIELD_COUNT, .at = offsetof(T, native_histogram_bucket_limit), \
-     .help = "buckets of a native histogram: its resolution is reduced, and the scrape fails when that does not help"}, \
+     .help = "buckets of a native histogram: resolution is reduced; where that does not help the scrape fails"}, \
     {"native_histogram_min_bucket_factor", FIELD_NUMBER, .at = offsetof(T, native_histogram_min_bucket_factor), \
      .help = "resolution is reduced until buckets grow at least by this factor"}, \
     {"scrape_native_histograms", FIELD_BOOL, .at = offsetof(T, scrape_native_histograms), .standard = "false", \
      .help = "ask for protobuf first and read native histograms"}, \
-    {"always_scrape_classic_histograms", FIELD_BOOL, .at = offsetof(T, always_scrape_classic_histograms), .standard = "false", \
-     .help = "the classic series of a native histogram as well"}, \
+    {"always_scrape_classic_histograms", FIELD_BOOL, .at = offsetof(T, always_scrape_classic_histograms), \
+     .standard = "false", .help = "the classic series of a native histogram as well"}, \
     {"scrape_classic_histograms", FIELD_BOOL, FIELD_ALIAS, .at = offsetof(T, always_scrape_classic_histograms), \
      .help = "the older name of always_scrape_classic_histograms"}, \
-    {"convert_classic_histograms_to_nhcb", FIELD_BOOL, .at = offsetof(T, convert_classic_histograms_to_nhcb), .standard = "false", \
-     .help = "make classic histograms native ones with custom buckets"}, \
+    {"convert_classic_histograms_to_nhcb", FIELD_BOOL, .at = offsetof(T, convert_classic_histograms_to_nhcb), \
+     .standard = "false", .help = "make classic histograms native ones with custom buckets"}, \
     {"extra_scrape_metrics", FIELD_BOOL, .at = offsetof(T, extra_scrape_metrics), .standard = "false", \
      .help = "also scrape_timeout_seconds, scrape_sample_limit, scrape_body_size_bytes"}, \
     {"normalize_le_quantile", FIELD_BOOL, .at = offsetof(T, normalize_le_quantile), .standard = "false", \

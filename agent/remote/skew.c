@@ -8,14 +8,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define SLOW_MS 5000            /* an answer that took longer says too little */
-#define AGREE_MS 60000          /* within this two answers say the same */
+#define SLOW_MS 5000   /* an answer that took longer says too little */
+#define AGREE_MS 60000 /* within this two answers say the same */
 #define WARN_MS 30000
 #define ASK_EVERY_MS 10000
 
 void endpoint_note_date(struct endpoint *e, int64_t date_s, int64_t took_ms)
 {
-    if (date_s < 0 || took_ms > SLOW_MS || !clock_is_plausible(date_s * 1000)) /* its clock may be wrong as well */
+    if (date_s < 0 || took_ms > SLOW_MS ||
+        !clock_is_plausible(date_s * 1000)) /* its clock may be wrong as well */
         return;
     int64_t skew_ms = date_s * 1000 + 500 - (clock_wall_ms() - took_ms / 2);
     pthread_mutex_lock(&e->lock);
@@ -26,8 +27,8 @@ void endpoint_note_date(struct endpoint *e, int64_t date_s, int64_t took_ms)
     s->mono_ms = clock_mono_ms();
     pthread_mutex_unlock(&e->lock);
     if (skew_ms > WARN_MS || skew_ms < -WARN_MS)
-        log_throttled((uint64_t)(uintptr_t)e, LOG_WARN, "clock", "endpoint %s: its clock is %lld s %s ours", e->name,
-                      (long long)llabs(skew_ms) / 1000, skew_ms > 0 ? "ahead of" : "behind");
+        log_throttled((uint64_t)(uintptr_t)e, LOG_WARN, "clock", "endpoint %s: its clock is %lld s %s ours",
+                      e->name, (long long)llabs(skew_ms) / 1000, skew_ms > 0 ? "ahead of" : "behind");
 }
 
 /* ---- asking for a date when there is nothing to send ---- */

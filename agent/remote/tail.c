@@ -100,7 +100,8 @@ static bool put_exemplar(struct block_reader *r, const struct block_series *seri
         return false;
     size_t size = 9 + 1 + wire_varint_size((uint64_t)e.ts_ms);
     for (size_t k = 0; k < e.refs_n; k += 2) {
-        size_t label = text_size(block_reader_symbol(r, e.refs[k])) + text_size(block_reader_symbol(r, e.refs[k + 1]));
+        size_t label =
+            text_size(block_reader_symbol(r, e.refs[k])) + text_size(block_reader_symbol(r, e.refs[k + 1]));
         size += 1 + wire_varint_size(label) + label;
     }
     put_varint(out, TAG_EXEMPLAR);

@@ -10,7 +10,8 @@
 /* Milliseconds / nanoseconds since an arbitrary start; never goes back. */
 int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
-/* Milliseconds since 1970 UTC: the agent's clock. May jump forward, and back only by more than 10 minutes. Thread-safe. */
+/* Milliseconds since 1970 UTC: the agent's clock. May jump forward, and back only by more than 10 minutes.
+   Thread-safe. */
 int64_t clock_wall_ms(void);
 /* The system's own, as it is. */
 int64_t clock_system_wall_ms(void);

@@ -4,9 +4,9 @@
 
      system wall clock  + set (what receivers taught) + worn (a step back that is being worn off) = the agent's clock
 
-   A step forward is taken over at once: later times do no harm. A step back of up to 10 minutes is not, because receivers
-   refuse samples that are older than the last: time goes on without it at 95 % of its speed until the two agree again.
-   A longer one means that the time before was wrong: it is taken over. */
+   A step forward is taken over at once: later times do no harm. A step back of up to 10 minutes is not, because
+   receivers refuse samples that are older than the last: time goes on without it at 95 % of its speed until the
+   two agree again. A longer one means that the time before was wrong: it is taken over. */
 #ifndef OBSAGENT_BASE_CLOCK_GUARD_H
 #define OBSAGENT_BASE_CLOCK_GUARD_H
 
@@ -26,7 +26,8 @@ struct clock_guard {
     int64_t last_step_ms; /* with its sign */
 };
 
-/* Looks at both clocks (mono_ms must count suspended time too) and returns the agent's wall clock. Zero-initialise g. */
+/* Looks at both clocks (mono_ms must count suspended time too) and returns the agent's wall clock. Zero-initialise
+   g. */
 int64_t clock_guard_look(struct clock_guard *g, int64_t system_wall_ms, int64_t mono_ms);
 /* Receivers say that the agent's clock is `skew_ms` behind theirs (negative: ahead). */
 void clock_guard_set(struct clock_guard *g, int64_t skew_ms);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/units.h"
 #include "scrape/append.h"
 
 #define TARGETS 1000
@@ -32,10 +33,11 @@ static void write_body(struct buf *out, unsigned target, unsigned series, unsign
     buf_clear(out);
     for (unsigned i = 0; i < series; i++) {
         if (i % 100 == 0)
-            buf_addf(out, "# HELP requests_%u_total Requests.\n# TYPE requests_%u_total counter\n", i / 100, i / 100);
+            buf_addf(out, "# HELP requests_%u_total Requests.\n# TYPE requests_%u_total counter\n", i / 100,
+                     i / 100);
         unsigned life = (round + 20 - i % 20) / 20;
-        buf_addf(out, "requests_%u_total{method=\"GET\",path=\"/api/v1/resource/%u\",pod=\"api-%u-%u\"} %u\n", i / 100,
-                 i % 100, target, life * 20 + i % 20, i + round);
+        buf_addf(out, "requests_%u_total{method=\"GET\",path=\"/api/v1/resource/%u\",pod=\"api-%u-%u\"} %u\n",
+                 i / 100, i % 100, target, life * 20 + i % 20, i + round);
     }
 }
 
@@ -119,9 +121,15 @@ static double measure(unsigned series, unsigned rounds, bool churn)
     return most;
 }
 
+static uint64_t rounds_of(const char *text)
+{
+    uint64_t v;
+    return units_parse_u64(str_of(text), &v) && v > 0 && v < 100000 ? v : 1;
+}
+
 int main(int argc, char **argv)
 {
-    unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 240;
+    unsigned rounds = argc > 1 ? (unsigned)rounds_of(argv[1]) : 240;
     double few = measure(10, 3, false), many = measure(1000, 3, false);
     double each = (many - few) / (TARGETS * 990.0);
     printf("few    %6.1f MB resident\n", few / 1e6);

@@ -285,7 +285,7 @@ h_count{a="b"} 5
 
 @pytest.mark.sanitized
 def test_what_has_no_place_is_lost_by_name(run, tmp_path):
-    """Remote write 1.0 has no place for custom buckets, and histograms go out only when asked for: both are in the books."""
+    """Remote write 1.0 has no place for custom buckets; histograms go out only when asked for. Both are booked."""
     target = run(Target, TEXT, content_type="text/plain")
     both = "  scrape_native_histograms: true\n  convert_classic_histograms_to_nhcb: true\n"
     proto = run(Target, all_kinds(int(time.time() * 1000)), content_type=CONTENT_TYPE)

@@ -14,9 +14,9 @@ static void write_shape(struct pb *p, enum shape shape, int64_t stamp_ms)
         pb_open(p, 4);
         if (shape == NATIVE) {
             pb_open(p, 7);
-            pb_uint(p, 1, 3);    /* sample_count */
+            pb_uint(p, 1, 3);     /* sample_count */
             pb_double(p, 2, 1.5); /* sample_sum */
-            pb_sint(p, 5, 2);    /* schema */
+            pb_sint(p, 5, 2);     /* schema */
             pb_double(p, 6, 0.001);
             pb_uint(p, 7, 1); /* zero_count */
             pb_span(p, 12, 0, 1);
@@ -41,7 +41,14 @@ static void write_shape(struct pb *p, enum shape shape, int64_t stamp_ms)
     pb_close(p);
 }
 
-#define NATIVE_HEX "0803" "19000000000000f83f" "2004" "29fca9f1d24d62503f" "3001" "5a021001" "620104"
+#define NATIVE_HEX                                                                                             \
+    "0803"                                                                                                     \
+    "19000000000000f83f"                                                                                       \
+    "2004"                                                                                                     \
+    "29fca9f1d24d62503f"                                                                                       \
+    "3001"                                                                                                     \
+    "5a021001"                                                                                                 \
+    "620104"
 
 static void a_histogram_ends_as_one(void **state)
 {
@@ -170,14 +177,16 @@ static void exemplars_and_starts(void **state)
 
 static void created_lines(void **state)
 {
-    static const char BODY[] = "# TYPE c_bytes counter\n# UNIT c_bytes bytes\n"
-                               "c_bytes_total 1\nc_bytes_created 2.5\n"
-                               "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2 # {id=\"x\"} 3 4.5\n"
-                               "h_count 2\nh_sum 3\nh_created 6\n# TYPE g gauge\ng 1\n";
-    static const char WANT[] = "c_bytes_total 1 @9000 since 2500\nc_bytes_created 2.5 @9000\n"
-                               "h_bucket{le=\"1\"} 1 @9000 since 6000\n"
-                               "h_bucket{le=\"+Inf\"} 2 @9000 since 6000 # {id=x} 3 @4500\n"
-                               "h_count 2 @9000 since 6000\nh_sum 3 @9000 since 6000\nh_created 6 @9000\ng 1 @9000\n";
+    static const char BODY[] =
+        "# TYPE c_bytes counter\n# UNIT c_bytes bytes\n"
+        "c_bytes_total 1\nc_bytes_created 2.5\n"
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2 # {id=\"x\"} 3 4.5\n"
+        "h_count 2\nh_sum 3\nh_created 6\n# TYPE g gauge\ng 1\n";
+    static const char WANT[] =
+        "c_bytes_total 1 @9000 since 2500\nc_bytes_created 2.5 @9000\n"
+        "h_bucket{le=\"1\"} 1 @9000 since 6000\n"
+        "h_bucket{le=\"+Inf\"} 2 @9000 since 6000 # {id=x} 3 @4500\n"
+        "h_count 2 @9000 since 6000\nh_sum 3 @9000 since 6000\nh_created 6 @9000\ng 1 @9000\n";
     static const char *const MORE[] = {"", "", "z 1\n"}; /* all new, all known, something new */
     struct bench b;
     struct err err = {0};
@@ -230,10 +239,8 @@ static void created_lines_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_histogram_ends_as_one),
-        cmocka_unit_test(a_failed_scrape_ends_histograms),
-        cmocka_unit_test(exemplars_and_starts),
-        cmocka_unit_test(created_lines),
+        cmocka_unit_test(a_histogram_ends_as_one), cmocka_unit_test(a_failed_scrape_ends_histograms),
+        cmocka_unit_test(exemplars_and_starts),    cmocka_unit_test(created_lines),
         cmocka_unit_test(created_lines_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

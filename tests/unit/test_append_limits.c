@@ -20,12 +20,14 @@ static void limit_of_a_target(void **state)
         {"n{id=\"1\"} 1\nn{id=\"2\"} 1\nb 2\nn{id=\"3\"} 3\n",
          "n{id=\"1\",t=\"1\"} 1 @4000\nb{t=\"1\"} 2 @4000\na{t=\"1\"} stale @4000\n", true, 4, 4, 0, 1, NULL},
         {"n{id=\"1\"} 1\nn{id=\"2\"} 1\nb 2\nn{id=\"3\"} 3\n",
-         "n{id=\"1\",t=\"1\"} 1 @5000\nn{id=\"2\",t=\"1\"} 1 @5000\nb{t=\"1\"} 2 @5000\n", true, 4, 4, 1, 0, NULL},
+         "n{id=\"1\",t=\"1\"} 1 @5000\nn{id=\"2\",t=\"1\"} 1 @5000\nb{t=\"1\"} 2 @5000\n", true, 4, 4, 1, 0,
+         NULL},
         /* one that was kept out has no marker when it leaves */
         {"n{id=\"1\"} 1\nn{id=\"2\"} 1\nb 2\n",
-         "n{id=\"1\",t=\"1\"} 1 @6000\nn{id=\"2\",t=\"1\"} 1 @6000\nb{t=\"1\"} 2 @6000\n", true, 3, 3, 0, 0, NULL},
-        {NULL, "n{id=\"1\",t=\"1\"} stale @7000\nn{id=\"2\",t=\"1\"} stale @7000\nb{t=\"1\"} stale @7000\n", false, 0,
-         0, 0, 3, NULL},
+         "n{id=\"1\",t=\"1\"} 1 @6000\nn{id=\"2\",t=\"1\"} 1 @6000\nb{t=\"1\"} 2 @6000\n", true, 3, 3, 0, 0,
+         NULL},
+        {NULL, "n{id=\"1\",t=\"1\"} stale @7000\nn{id=\"2\",t=\"1\"} stale @7000\nb{t=\"1\"} stale @7000\n",
+         false, 0, 0, 0, 3, NULL},
     };
     static const uint64_t KEPT_OUT[] = {0, 2, 2, 2, 1, 0, 0};
     struct bench b;
@@ -52,8 +54,9 @@ static void limit_reports(void **state)
     (void)state;
     bench_init(&b, "{t=\"1\"}", 0);
     b.job.series_limit = 2;
-    const char *body = "a{u=\"1\",c=\"x\"} 1\na{u=\"2\",c=\"x\"} 2\na{u=\"3\",c=\"y\"} 3\na{u=\"4\",c=\"y\"} 4\n"
-                       "a{u=\"5\",c=\"y\"} 4\n";
+    const char *body =
+        "a{u=\"1\",c=\"x\"} 1\na{u=\"2\",c=\"x\"} 2\na{u=\"3\",c=\"y\"} 3\na{u=\"4\",c=\"y\"} 4\n"
+        "a{u=\"5\",c=\"y\"} 4\n";
     struct append_result r = scrape_at(&b, body, strlen(body), 5, &err);
     append_flush(b.w);
     assert_int_equal(r.limited, 3);
@@ -171,10 +174,13 @@ static void normal_numbers(void **state)
          "h_bucket{le=\"1.0\"} 1 @1000\nh_bucket{le=\"0.5\"} 1 @1000\nh_bucket{le=\"+Inf\"} 1 @1000\n"
          "h_bucket{le=\"1e+06\"} 1 @1000\nh_bucket{le=\"x\"} 1 @1000\nh_bucket{quantile=\"1\"} 1 @1000\n",
          true, 6, 6, 6, 0, NULL},
-        {"# TYPE s summary\ns{quantile=\"1\"} 1\ns{quantile=\"-0\"} 2\ns{le=\"1\"} 1\n# TYPE g gauge\ng{le=\"1\"} 1\n",
+        {"# TYPE s summary\ns{quantile=\"1\"} 1\ns{quantile=\"-0\"} 2\ns{le=\"1\"} 1\n# TYPE g "
+         "gauge\ng{le=\"1\"} 1\n",
          "s{quantile=\"1.0\"} 1 @2000\ns{quantile=\"-0.0\"} 2 @2000\ns{le=\"1\"} 1 @2000\ng{le=\"1\"} 1 @2000\n"
-         "h_bucket{le=\"1.0\"} stale @2000\nh_bucket{le=\"0.5\"} stale @2000\nh_bucket{le=\"+Inf\"} stale @2000\n"
-         "h_bucket{le=\"1e+06\"} stale @2000\nh_bucket{le=\"x\"} stale @2000\nh_bucket{quantile=\"1\"} stale @2000\n",
+         "h_bucket{le=\"1.0\"} stale @2000\nh_bucket{le=\"0.5\"} stale @2000\nh_bucket{le=\"+Inf\"} stale "
+         "@2000\n"
+         "h_bucket{le=\"1e+06\"} stale @2000\nh_bucket{le=\"x\"} stale @2000\nh_bucket{quantile=\"1\"} stale "
+         "@2000\n",
          true, 4, 4, 4, 6, NULL},
     };
     struct bench b;

@@ -50,10 +50,10 @@ static void thirty_seconds_back_are_worn_off_in_ten_minutes(void **state)
 {
     static const struct look V[] = {
         {0, HOUR, HOUR},
-        {1000, HOUR - 29000, HOUR + 1000},              /* set back by 30 s */
-        {2000, HOUR - 28000, HOUR + 1950},              /* time goes on at 95 % */
-        {61000, HOUR + 31000, HOUR + 58000},            /* 27 s left */
-        {601000, HOUR + 571000, HOUR + 571000},         /* none */
+        {1000, HOUR - 29000, HOUR + 1000},      /* set back by 30 s */
+        {2000, HOUR - 28000, HOUR + 1950},      /* time goes on at 95 % */
+        {61000, HOUR + 31000, HOUR + 58000},    /* 27 s left */
+        {601000, HOUR + 571000, HOUR + 571000}, /* none */
         {700000, HOUR + 670000, HOUR + 670000},
     };
     (void)state;
@@ -79,11 +79,12 @@ static void steps_back_add_up_and_one_forward_takes_away(void **state)
 
 static void longer_steps_back_are_believed(void **state)
 {
-    static const struct look V[] = {
-        {0, 5 * HOUR, 5 * HOUR}, {10, 5 * HOUR - 11 * MINUTE, 5 * HOUR - 11 * MINUTE},
-        {20, 5 * HOUR - 11 * MINUTE + 10, 5 * HOUR - 11 * MINUTE + 10}};
-    static const struct look TWICE[] = {
-        {0, 5 * HOUR, 5 * HOUR}, {0, 5 * HOUR - 6 * MINUTE, 5 * HOUR}, {0, 5 * HOUR - 12 * MINUTE, 5 * HOUR - 12 * MINUTE}};
+    static const struct look V[] = {{0, 5 * HOUR, 5 * HOUR},
+                                    {10, 5 * HOUR - 11 * MINUTE, 5 * HOUR - 11 * MINUTE},
+                                    {20, 5 * HOUR - 11 * MINUTE + 10, 5 * HOUR - 11 * MINUTE + 10}};
+    static const struct look TWICE[] = {{0, 5 * HOUR, 5 * HOUR},
+                                        {0, 5 * HOUR - 6 * MINUTE, 5 * HOUR},
+                                        {0, 5 * HOUR - 12 * MINUTE, 5 * HOUR - 12 * MINUTE}};
     (void)state;
     (void)TELL(V, 0);
     (void)TELL(TWICE, 0);
@@ -92,13 +93,14 @@ static void longer_steps_back_are_believed(void **state)
 static void receivers_correct_and_the_right_time_ends_it(void **state)
 {
     static const struct look V[] = {
-        {0, HOUR, HOUR},                          /* then: an hour behind */
+        {0, HOUR, HOUR}, /* then: an hour behind */
         {1000, HOUR + 1000, 2 * HOUR + 1000},
         {2000, 2 * HOUR + 2100, 2 * HOUR + 2100}, /* the system's clock is set, and ours goes on from there */
         {3000, 2 * HOUR + 3100, 2 * HOUR + 3100},
     };
-    static const struct look PARTLY[] = {
-        {0, HOUR, HOUR}, {1000, HOUR + 30 * MINUTE + 1000, 2 * HOUR + 1000}, {2000, HOUR + 30 * MINUTE + 2000, 2 * HOUR + 2000}};
+    static const struct look PARTLY[] = {{0, HOUR, HOUR},
+                                         {1000, HOUR + 30 * MINUTE + 1000, 2 * HOUR + 1000},
+                                         {2000, HOUR + 30 * MINUTE + 2000, 2 * HOUR + 2000}};
     (void)state;
     struct clock_guard g = TELL(V, HOUR);
     assert_int_equal(g.set_ms, 0);

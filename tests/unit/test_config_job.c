@@ -9,8 +9,9 @@ static struct config *load(const char *global, const char *job)
 {
     struct buf errors;
     buf_init(&errors, 65536);
-    char *yaml = xasprintf("global:\n  scrape_interval: 30s\n%s%s%sscrape_configs:\n- job_name: j\n%s%s%s", *global ? "  " : "",
-                           global, *global ? "\n" : "", *job ? "  " : "", job, *job ? "\n" : "");
+    char *yaml =
+        xasprintf("global:\n  scrape_interval: 30s\n%s%s%sscrape_configs:\n- job_name: j\n%s%s%s",
+                  *global ? "  " : "", global, *global ? "\n" : "", *job ? "  " : "", job, *job ? "\n" : "");
     struct config *c = config_load_text("test.yml", str_of(yaml), NULL, false, &errors);
     if (!c)
         fail_msg("%s\n%s", yaml, buf_c(&errors));
@@ -43,7 +44,8 @@ static void shown(void **state)
         {"native_histogram_min_bucket_factor: 1.1", "", "native_histogram_min_bucket_factor: 1.1\n"},
         {"", "", "scrape_native_histograms: false\n"},
         {"scrape_native_histograms: true", "", "scrape_native_histograms: true\n"},
-        {"scrape_native_histograms: true", "scrape_native_histograms: false", "scrape_native_histograms: false\n"},
+        {"scrape_native_histograms: true", "scrape_native_histograms: false",
+         "scrape_native_histograms: false\n"},
         {"always_scrape_classic_histograms: true", "", "always_scrape_classic_histograms: true\n"},
         {"", "scrape_classic_histograms: true", "always_scrape_classic_histograms: true\n"},
         {"always_scrape_classic_histograms: true", "scrape_classic_histograms: false",
@@ -59,15 +61,18 @@ static void shown(void **state)
         {"metric_name_escaping_scheme: dots", "", "metric_name_escaping_scheme: dots\n"},
         {"metric_name_escaping_scheme: dots", "metric_name_escaping_scheme: values",
          "metric_name_escaping_scheme: values\n"},
-        {"", "", "scrape_protocols:\n  - OpenMetricsText1.0.0\n  - OpenMetricsText0.0.1\n  - PrometheusText1.0.0\n"
-                 "  - PrometheusText0.0.4\n"},
-        {"scrape_native_histograms: true", "", "scrape_protocols:\n  - PrometheusProto\n  - OpenMetricsText1.0.0\n"},
+        {"", "",
+         "scrape_protocols:\n  - OpenMetricsText1.0.0\n  - OpenMetricsText0.0.1\n  - PrometheusText1.0.0\n"
+         "  - PrometheusText0.0.4\n"},
+        {"scrape_native_histograms: true", "",
+         "scrape_protocols:\n  - PrometheusProto\n  - OpenMetricsText1.0.0\n"},
         {"scrape_protocols: [PrometheusText0.0.4]", "scrape_native_histograms: true",
          "scrape_protocols:\n  - PrometheusText0.0.4\n  track"},
         {"scrape_protocols: [PrometheusText0.0.4]", "scrape_protocols: [PrometheusProto, OpenMetricsText0.0.1]",
          "scrape_protocols:\n  - PrometheusProto\n  - OpenMetricsText0.0.1\n  track"},
         {"", "", "!fallback_scrape_protocol"},
-        {"", "fallback_scrape_protocol: OpenMetricsText1.0.0", "fallback_scrape_protocol: OpenMetricsText1.0.0\n"},
+        {"", "fallback_scrape_protocol: OpenMetricsText1.0.0",
+         "fallback_scrape_protocol: OpenMetricsText1.0.0\n"},
         {"", "fallback_scrape_protocol: \"\"", "!fallback_scrape_protocol"},
         {"scrape_failure_log_file: /var/log/f.log", "", "scrape_failure_log_file: /var/log/f.log\n"},
         {"scrape_failure_log_file: /a", "scrape_failure_log_file: /b", "scrape_failure_log_file: /b\n"},
@@ -85,7 +90,8 @@ static void shown(void **state)
         bool without = ROWS[i].want[0] == '!';
         bool found = strstr(shown_job(c), ROWS[i].want + without) != NULL;
         if (found == without)
-            fail_msg("row %zu: %s | %s\nwant %s\n%s", i, ROWS[i].global, ROWS[i].job, ROWS[i].want, shown_job(c));
+            fail_msg("row %zu: %s | %s\nwant %s\n%s", i, ROWS[i].global, ROWS[i].job, ROWS[i].want,
+                     shown_job(c));
         config_unref(c);
     }
 }

@@ -269,7 +269,8 @@ static void request_says_what_prometheus_says(void **state)
     assert_non_null(strstr(last_request, "\r\nUser-Agent: tester/1\r\n"));
     assert_non_null(strstr(last_request, "\r\nX-Prometheus-Scrape-Timeout-Seconds: 0.15\r\n"));
     assert_non_null(strstr(last_request, "\r\nAccept-Encoding: identity\r\n"));
-    assert_non_null(strstr(last_request, "\r\nAccept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"));
+    assert_non_null(
+        strstr(last_request, "\r\nAccept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"));
 }
 
 static void failures_say_why(void **state)
@@ -300,7 +301,8 @@ static void failures_say_why(void **state)
         "body down body size limit exceeded\n",
         "brotli down received unsupported Content-Encoding \"br\"\n",
         "hang down context deadline exceeded (150ms) while waiting for the response\n",
-        "html down received unsupported Content-Type \"text/html\" and no fallback_scrape_protocol specified for target\n",
+        "html down received unsupported Content-Type \"text/html\" and no fallback_scrape_protocol specified for "
+        "target\n",
         "samples down sample limit exceeded\n",
         "dropped unknown dropped \n",
     };

@@ -6,8 +6,8 @@
 #include "base/alloc.h"
 #include "base/wire.h"
 
-#define WRONG 5000              /* what the clock showed: 5 s after 1970 began */
-#define RIGHT 1800000000000     /* what it should have shown */
+#define WRONG 5000          /* what the clock showed: 5 s after 1970 began */
+#define RIGHT 1800000000000 /* what it should have shown */
 
 static struct buf heard; /* "lane:value@timestamp ..." in the order of passing */
 
@@ -146,7 +146,8 @@ static void a_shifted_block_is_the_same_block(void **state)
     block_builder_sample(b, refs, 2, marker, WRONG + 1, NULL);
     block_builder_job(b, STR("one"));
     p = wire_put_varint(wire_put_varint(block_builder_room(b, 20), refs[0]), refs[1]);
-    block_builder_put_extra(b, p, 0, WRONG + 2, NULL, &(struct block_extra){.histogram = block_stale_histogram});
+    block_builder_put_extra(b, p, 0, WRONG + 2, NULL,
+                            &(struct block_extra){.histogram = block_stale_histogram});
     block_builder_sample(b, refs, 4, -0.0, 77, &meta);
     block_builder_job(b, STR("two"));
     struct block *before = block_builder_seal(b);

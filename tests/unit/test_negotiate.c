@@ -17,16 +17,22 @@ static void accept_headers(void **state)
         enum config_name_escaping escaping;
         const char *want;
     } ROWS[] = {
-        {{{0}, 0}, CONFIG_ALLOW_UTF8,
-         OM1 ";escaping=allow-utf-8;q=0.6," OM0 ";q=0.5," T1 ";escaping=allow-utf-8;q=0.4," T0 ";q=0.3,*/*;q=0.2"},
-        {{{CONFIG_PROTO, CONFIG_OPENMETRICS_1_0_0, CONFIG_OPENMETRICS_0_0_1, CONFIG_TEXT_1_0_0, CONFIG_TEXT_0_0_4}, 5},
+        {{{0}, 0},
+         CONFIG_ALLOW_UTF8,
+         OM1 ";escaping=allow-utf-8;q=0.6," OM0 ";q=0.5," T1 ";escaping=allow-utf-8;q=0.4," T0
+             ";q=0.3,*/*;q=0.2"},
+        {{{CONFIG_PROTO, CONFIG_OPENMETRICS_1_0_0, CONFIG_OPENMETRICS_0_0_1, CONFIG_TEXT_1_0_0,
+           CONFIG_TEXT_0_0_4},
+          5},
          CONFIG_ALLOW_UTF8,
          PB ";q=0.6," OM1 ";escaping=allow-utf-8;q=0.5," OM0 ";q=0.4," T1 ";escaping=allow-utf-8;q=0.3," T0
             ";q=0.2,*/*;q=0.1"},
         {{{CONFIG_OPENMETRICS_1_0_0}, 1}, CONFIG_UNDERSCORES, OM1 ";escaping=underscores;q=0.6,*/*;q=0.5"},
         {{{CONFIG_TEXT_1_0_0}, 1}, CONFIG_DOTS, T1 ";escaping=dots;q=0.6,*/*;q=0.5"},
         {{{CONFIG_TEXT_1_0_0}, 1}, CONFIG_VALUES, T1 ";escaping=values;q=0.6,*/*;q=0.5"},
-        {{{CONFIG_TEXT_0_0_4, CONFIG_OPENMETRICS_0_0_1}, 2}, CONFIG_VALUES, T0 ";q=0.6," OM0 ";q=0.5,*/*;q=0.4"},
+        {{{CONFIG_TEXT_0_0_4, CONFIG_OPENMETRICS_0_0_1}, 2},
+         CONFIG_VALUES,
+         T0 ";q=0.6," OM0 ";q=0.5,*/*;q=0.4"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
@@ -39,8 +45,8 @@ static void accept_headers(void **state)
 
 static void content_types(void **state)
 {
-    static const char BLANK[] =
-        "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target";
+    static const char BLANK[] = "non-compliant scrape target sending blank Content-Type and no "
+                                "fallback_scrape_protocol specified for target";
     static const struct {
         const char *type;
         int fallback; /* -1 = none */
@@ -52,22 +58,27 @@ static void content_types(void **state)
         {"text/plain; version=0.0.4; charset=utf-8", -1, NEGOTIATED, EXPOSITION_TEXT, ""},
         {"Text/Plain;Version=\"1.0.0\"", -1, NEGOTIATED, EXPOSITION_TEXT, ""},
         {" text/plain ; a = b ; ", -1, NEGOTIATED, EXPOSITION_TEXT, ""},
-        {"application/openmetrics-text; version=1.0.0; charset=utf-8", -1, NEGOTIATED, EXPOSITION_OPENMETRICS, ""},
-        {"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", -1, NEGOTIATED,
-         EXPOSITION_PROTOBUF, ""},
+        {"application/openmetrics-text; version=1.0.0; charset=utf-8", -1, NEGOTIATED, EXPOSITION_OPENMETRICS,
+         ""},
+        {"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", -1,
+         NEGOTIATED, EXPOSITION_PROTOBUF, ""},
         {"text/plain", CONFIG_PROTO, NEGOTIATED, EXPOSITION_TEXT, ""}, /* the fallback is not asked */
         {"", -1, NEGOTIATED_NOTHING, EXPOSITION_TEXT, BLANK},
         {"", CONFIG_TEXT_0_0_4, NEGOTIATED_FALLBACK, EXPOSITION_TEXT,
-         "non-compliant scrape target sending blank Content-Type, using fallback_scrape_protocol \"PrometheusText0.0.4\""},
+         "non-compliant scrape target sending blank Content-Type, using fallback_scrape_protocol "
+         "\"PrometheusText0.0.4\""},
         {"", CONFIG_OPENMETRICS_1_0_0, NEGOTIATED_FALLBACK, EXPOSITION_OPENMETRICS,
-         "non-compliant scrape target sending blank Content-Type, using fallback_scrape_protocol \"OpenMetricsText1.0.0\""},
+         "non-compliant scrape target sending blank Content-Type, using fallback_scrape_protocol "
+         "\"OpenMetricsText1.0.0\""},
         {"text/html; charset=utf-8", -1, NEGOTIATED_NOTHING, EXPOSITION_TEXT,
-         "received unsupported Content-Type \"text/html; charset=utf-8\" and no fallback_scrape_protocol specified for "
+         "received unsupported Content-Type \"text/html; charset=utf-8\" and no fallback_scrape_protocol "
+         "specified for "
          "target"},
         {"text", -1, NEGOTIATED_NOTHING, EXPOSITION_TEXT,
          "received unsupported Content-Type \"text\" and no fallback_scrape_protocol specified for target"},
         {"application/json", CONFIG_PROTO, NEGOTIATED_FALLBACK, EXPOSITION_PROTOBUF,
-         "received unsupported Content-Type \"application/json\", using fallback_scrape_protocol \"PrometheusProto\""},
+         "received unsupported Content-Type \"application/json\", using fallback_scrape_protocol "
+         "\"PrometheusProto\""},
         {"text/plain; version", -1, NEGOTIATED_NOTHING, EXPOSITION_TEXT,
          "cannot parse Content-Type \"text/plain; version\" and no fallback_scrape_protocol for target"},
         {"text/plain; version=", CONFIG_TEXT_1_0_0, NEGOTIATED_FALLBACK, EXPOSITION_TEXT,
