@@ -43,11 +43,13 @@ void page_form_end(struct buf *out, const char *text, const char *placeholder)
 
 bool page_holds(struct str s, struct str needle)
 {
+    if (needle.n == 0)
+        return true;
     for (size_t i = 0; i + needle.n <= s.n; i++) {
         if (strncasecmp(s.p + i, needle.p, needle.n) == 0)
             return true;
     }
-    return needle.n == 0;
+    return false;
 }
 
 bool page_labels_hold(const struct label *v, size_t n, struct str needle)
