@@ -204,8 +204,10 @@ static bool agree_on_skew(struct remote *r, int64_t *ms)
         low = s->ms < low ? s->ms : low;
         high = s->ms > high ? s->ms : high;
     }
+    if (low > high) /* nobody has said anything */
+        return false;
     *ms = low + (high - low) / 2;
-    return low <= high && high - low <= SKEW_SAME_MS && (low > SKEW_FAR_MS || high < -SKEW_FAR_MS);
+    return high - low <= SKEW_SAME_MS && (low > SKEW_FAR_MS || high < -SKEW_FAR_MS);
 }
 
 bool remote_take_skew(struct remote *r, int64_t *ms)
