@@ -24,6 +24,8 @@ struct server {
     int port;
     atomic_int connections;
     atomic_int requests;
+    /* Answers a request in place of serve(); false closes. Set before the server is started. */
+    bool (*script)(struct server *s, int fd, const char *path, const char *text);
     char last[4096]; /* head and body of the last request; read only between exchanges */
 };
 
@@ -124,7 +126,7 @@ static inline void *serve_connection(void *ctx)
         if (sscanf(text, "%*s %1099s", path) != 1)
             break;
         c.server->requests++;
-        open = serve(c.fd, path);
+        open = c.server->script ? c.server->script(c.server, c.fd, path, text) : serve(c.fd, path);
     }
     close(c.fd);
     return NULL;
