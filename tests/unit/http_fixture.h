@@ -26,6 +26,7 @@ struct server {
     atomic_int requests;
     /* Answers a request in place of serve(); false closes. Set before the server is started. */
     bool (*script)(struct server *s, int fd, const char *path, const char *text);
+    void (*raw)(int fd); /* has the whole connection instead */
     char last[4096]; /* head and body of the last request; read only between exchanges */
 };
 
@@ -120,7 +121,9 @@ static inline void *serve_connection(void *ctx)
     struct connection c = *(struct connection *)ctx;
     free(ctx);
     char text[sizeof c.server->last], path[1100] = "";
-    bool open = true;
+    bool open = !c.server->raw;
+    if (c.server->raw)
+        c.server->raw(c.fd);
     while (open && read_request(c.fd, text, sizeof text) > 0) {
         memcpy(c.server->last, text, strlen(text) + 1);
         if (sscanf(text, "%*s %1099s", path) != 1)

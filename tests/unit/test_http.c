@@ -43,6 +43,23 @@ static void connections_are_kept(void **state)
     assert_int_equal(server.connections, 2);
 }
 
+static void connections_are_not_kept_when_told(void **state)
+{
+    (void)state;
+    struct outcome o;
+    struct http_request r = request_to(at(&server, "/"), &o);
+    r.close_connection = true;
+    for (int i = 1; i <= 3; i++) {
+        o = (struct outcome){0};
+        run(&r, &o);
+        assert_true(o.result.ok);
+        assert_int_equal(server.connections, i);
+        assert_non_null(strstr(server.last, "\r\nConnection: close\r\n"));
+    }
+    assert_true(get(at(&server, "/"), NULL).result.ok);
+    assert_null(strcasestr(server.last, "\r\nConnection:"));
+}
+
 static void body_is_not_decoded(void **state)
 {
     (void)state;
@@ -83,6 +100,40 @@ static void request_headers_and_body_are_sent(void **state)
     assert_null(strcasestr(server.last, "expect:"));
     assert_null(strcasestr(server.last, "content-type:"));
     assert_non_null(strstr(server.last, "\r\n\r\nsome body"));
+}
+
+static void headers_have_several_values_and_files(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/obsagent-http-XXXXXX";
+    close(mkstemp(path));
+    write_file(path, " from file \r\n\n");
+    struct http_header headers[] = {{(char[]){"X-A"}, (char[]){"one"}, false, NULL},
+                                    {(char[]){"X-A"}, (char[]){"two"}, true, NULL},
+                                    {(char[]){"x-a"}, (char[]){""}, true, path}};
+    struct http_options o = {.headers = headers, .headers_n = 3, .follow_redirects = true};
+    assert_true(get(at(&server, "/"), &o).result.ok);
+    assert_non_null(strstr(server.last, "\r\nX-A: one\r\nX-A: two\r\nx-a: from file\r\n"));
+    write_file(path, "changed");
+    assert_true(get(at(&server, "/"), &o).result.ok);
+    assert_non_null(strstr(server.last, "\r\nx-a: changed\r\n"));
+    char away[256];
+    snprintf(away, sizeof away, "/redirect/302/%s", at(&other, "/"));
+    assert_true(get(at(&server, away), &o).result.ok);
+    assert_non_null(strstr(other.last, "\r\nX-A: one\r\n"));
+    assert_null(strcasestr(other.last, "x-a: two"));
+    assert_null(strcasestr(other.last, "x-a: changed"));
+    struct outcome out;
+    struct err err = {0};
+    struct http_request r = request_to(at(&server, "/"), &out);
+    r.options = &o;
+    write_file(path, "two\nlines");
+    assert_null(http_start(client, &r, &err));
+    assert_string_equal(err.msg, "header x-a: the value contains a line break");
+    unlink(path);
+    err_clear(&err);
+    assert_null(http_start(client, &r, &err));
+    assert_true(str_starts(str_of(err.msg), STR("header x-a: cannot read ")));
 }
 
 static void line_break_in_a_header_is_refused(void **state)
@@ -405,9 +456,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(body_status_and_headers_arrive, setup, teardown),
         cmocka_unit_test_setup_teardown(connections_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(connections_are_not_kept_when_told, setup, teardown),
         cmocka_unit_test_setup_teardown(body_is_not_decoded, setup, teardown),
         cmocka_unit_test_setup_teardown(interim_response_is_not_the_final_one, setup, teardown),
         cmocka_unit_test_setup_teardown(request_headers_and_body_are_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(headers_have_several_values_and_files, setup, teardown),
         cmocka_unit_test_setup_teardown(line_break_in_a_header_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_urls_are_refused_without_showing_them, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_connection_says_so, setup, teardown),

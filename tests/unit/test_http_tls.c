@@ -1,98 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_http_tls: certificates, names and versions, against `openssl s_server` with a CA made for the test. */
-#include "unit.h"
-
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "tls_fixture.h"
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "http.h"
 
-static char dir[] = "/tmp/obsagent-tls-XXXXXX";
 static struct loop *loop;
 static struct http_client *client;
 
-static char *in_dir(const char *name)
-{
-    return file_join(dir, name);
-}
-
-/* Runs a shell command in the directory. */
-__attribute__((format(printf, 1, 2))) static void sh(const char *fmt, ...)
-{
-    char command[2048];
-    int n = snprintf(command, sizeof command, "cd %s && exec >/dev/null 2>&1; ", dir);
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(command + n, sizeof command - (size_t)n, fmt, ap);
-    va_end(ap);
-    assert_int_equal(system(command), 0);
-}
-
-static void make_ca(const char *name)
-{
-    sh("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s "
-       "-keyout %s.key -out %s.pem",
-       name, name, name);
-}
-
-static void make_certificate(const char *name, const char *ca, const char *san)
-{
-    sh("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=%s -keyout %s.key "
-       "-out %s.csr && printf 'subjectAltName=%s' > %s.ext && "
-       "openssl x509 -req -days 2 -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext "
-       "-out %s.pem",
-       name, name, name, san, name, name, ca, ca, name, name);
-}
-
-struct tls_server {
-    pid_t pid;
-    char url[64];
-};
-
-/* Says "ACCEPT HOST:PORT" once it listens; `extra` is one more option or NULL. */
-static struct tls_server tls_server_start(const char *extra, const char *value)
-{
-    struct tls_server s;
-    int out[2];
-    assert_int_equal(pipe(out), 0);
-    s.pid = fork();
-    if (s.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(out[1], 1);
-        close(out[0]);
-        assert_non_null(freopen("/dev/null", "w", stderr));
-        assert_int_equal(chdir(dir), 0);
-        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "server.pem",
-               "-key", "server.key", extra, value, (char *)NULL);
-        _exit(127);
-    }
-    close(out[1]);
-    FILE *f = fdopen(out[0], "r");
-    char line[256];
-    int port = 0;
-    while (port == 0 && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "ACCEPT %*[0-9.]:%d", &port) != 1)
-            port = 0;
-    }
-    assert_int_not_equal(port, 0);
-    /* The pipe stays open: s_server goes on writing to it. */
-    snprintf(s.url, sizeof s.url, "https://127.0.0.1:%d/", port);
-    return s;
-}
-
-static void tls_server_stop(const struct tls_server *s)
-{
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
-}
-
 static char error[512];
 static bool ok;
+static char page[16384]; /* s_server's, about the connection */
+static size_t page_n;
 
 static void note_done(void *ctx, const struct http_result *result)
 {
@@ -102,11 +23,25 @@ static void note_done(void *ctx, const struct http_result *result)
     loop_stop(loop);
 }
 
+static bool note_body(void *ctx, long status, const void *p, size_t n)
+{
+    (void)ctx;
+    (void)status;
+    if (page_n + n >= sizeof page)
+        return false;
+    memcpy(page + page_n, p, n);
+    page_n += n;
+    page[page_n] = '\0';
+    return true;
+}
+
 static bool reaches(const char *url, const struct http_options *options)
 {
     struct err err = {0};
-    struct http_request r = {.url = url, .timeout_ms = 5000, .options = options, .on_done = note_done};
+    struct http_request r = {.url = url, .timeout_ms = 5000, .options = options, .on_body = note_body,
+                             .on_done = note_done};
     r.fresh_connection = true;
+    page_n = 0;
     if (!http_start(client, &r, &err)) {
         snprintf(error, sizeof error, "%s", err.msg);
         return false;
@@ -135,7 +70,7 @@ static int setup(void **state)
     make_ca("otherca");
     make_certificate("server", "ca", "DNS:metrics.test");
     make_certificate("client", "ca", "DNS:client.test");
-    server = tls_server_start(NULL, NULL);
+    server = tls_server_start(NULL, NULL, NULL, NULL);
     loop = loop_new();
     client = http_client_new(loop, (struct http_client_limits){0});
     return 0;
@@ -197,7 +132,7 @@ static void rotated_ca_file_takes_effect(void **state)
 static void client_certificate_is_shown(void **state)
 {
     (void)state;
-    struct tls_server strict = tls_server_start("-Verify", "1");
+    struct tls_server strict = tls_server_start("-Verify", "1", NULL, NULL);
     char *cert = in_dir("client.pem"), *key = in_dir("client.key");
     struct http_options without = {.tls_insecure_skip_verify = true};
     struct http_options with = without;
@@ -218,7 +153,7 @@ static void client_certificate_is_shown(void **state)
 static void versions_are_bounded(void **state)
 {
     (void)state;
-    struct tls_server old = tls_server_start("-no_tls1_3", NULL);
+    struct tls_server old = tls_server_start("-no_tls1_3", NULL, NULL, NULL);
     struct http_options o = {.tls_insecure_skip_verify = true};
     assert_true(reaches(old.url, &o));
     o.tls_min_version = HTTP_TLS13;
@@ -227,11 +162,117 @@ static void versions_are_bounded(void **state)
     o.tls_max_version = HTTP_TLS12;
     assert_true(reaches(old.url, &o));
     tls_server_stop(&old);
-    struct tls_server new = tls_server_start("-no_tls1_2", NULL);
+    struct tls_server new = tls_server_start("-no_tls1_2", NULL, NULL, NULL);
     assert_false(reaches(new.url, &o));
     o.tls_max_version = HTTP_TLS13;
     assert_true(reaches(new.url, &o));
     tls_server_stop(&new);
+}
+
+static void each_version_is_spoken_alone(void **state)
+{
+    (void)state;
+    static const char *const flags[] = {"", "-tls1", "-tls1_1", "-tls1_2", "-tls1_3"};
+    static const struct {
+        enum http_tls_version min, max, server;
+        bool ok;
+    } rows[] = {
+        {HTTP_TLS_DEFAULT, HTTP_TLS_DEFAULT, HTTP_TLS11, false},
+        {HTTP_TLS_DEFAULT, HTTP_TLS_DEFAULT, HTTP_TLS12, true},
+        {HTTP_TLS_DEFAULT, HTTP_TLS_DEFAULT, HTTP_TLS13, true},
+        {HTTP_TLS10, HTTP_TLS_DEFAULT, HTTP_TLS10, true},
+        {HTTP_TLS10, HTTP_TLS_DEFAULT, HTTP_TLS13, true},
+        {HTTP_TLS11, HTTP_TLS_DEFAULT, HTTP_TLS10, false},
+        {HTTP_TLS11, HTTP_TLS_DEFAULT, HTTP_TLS11, true},
+        {HTTP_TLS_DEFAULT, HTTP_TLS11, HTTP_TLS11, true},
+        {HTTP_TLS10, HTTP_TLS11, HTTP_TLS12, false},
+        {HTTP_TLS12, HTTP_TLS12, HTTP_TLS12, true},
+        {HTTP_TLS12, HTTP_TLS12, HTTP_TLS13, false},
+        {HTTP_TLS13, HTTP_TLS13, HTTP_TLS12, false},
+        {HTTP_TLS13, HTTP_TLS13, HTTP_TLS13, true},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct tls_server s = tls_server_start(flags[rows[i].server], "-cipher", "DEFAULT:@SECLEVEL=0", NULL);
+        struct http_options o = {.tls_insecure_skip_verify = true};
+        o.tls_min_version = rows[i].min;
+        o.tls_max_version = rows[i].max;
+        if (reaches(s.url, &o) != rows[i].ok)
+            fail_msg("row %zu: %s", i, error);
+        tls_server_stop(&s);
+    }
+}
+
+static bool was_shown(const char *name)
+{
+    char subject[64], spaced[64];
+    snprintf(subject, sizeof subject, "Subject: CN=%s\n", name);
+    snprintf(spaced, sizeof spaced, "Subject: CN = %s\n", name);
+    return strstr(page, subject) || strstr(page, spaced);
+}
+
+static void rotated_client_certificate_is_shown_next(void **state)
+{
+    (void)state;
+    struct tls_server strict = tls_server_start("-Verify", "1", NULL, NULL);
+    char *cert = in_dir("rotating.crt"), *key = in_dir("rotating.key");
+    struct http_options o = {.tls_insecure_skip_verify = true, .tls_cert.file = cert, .tls_key.file = key};
+    sh("cp client.pem rotating.crt; cp client.key rotating.key");
+    assert_true(reaches(strict.url, &o));
+    assert_true(was_shown("client"));
+    make_certificate("second", "ca", "DNS:second.test");
+    sh("cp second.pem new; mv new rotating.crt; cp second.key new; mv new rotating.key");
+    if (!reaches(strict.url, &o))
+        fail_msg("%s", error);
+    assert_true(was_shown("second"));
+    /* Half a rotation: the two do not belong together. */
+    sh("cp client.pem new; mv new rotating.crt");
+    assert_false(reaches(strict.url, &o));
+    sh("cp client.key new; mv new rotating.key");
+    assert_true(reaches(strict.url, &o));
+    char *cert_text = read_text(cert), *key_text = read_text(key);
+    struct http_options in_line = {.tls_insecure_skip_verify = true, .tls_cert.value = cert_text,
+                                   .tls_key.value = key_text};
+    assert_true(reaches(strict.url, &in_line));
+    assert_true(was_shown("client"));
+    free(cert_text);
+    free(key_text);
+    tls_server_stop(&strict);
+    free(cert);
+    free(key);
+}
+
+static void server_name_is_what_the_server_hears(void **state)
+{
+    (void)state;
+    sh("cp server.pem server2.pem; cat server.key >> server2.pem");
+    struct tls_server named = tls_server_start("-servername", "metrics.test", "-servername_fatal", NULL);
+    struct http_options o = {.tls_insecure_skip_verify = true, .tls_server_name = (char[]){"metrics.test"}};
+    assert_true(reaches(named.url, &o));
+    o.tls_server_name = (char[]){"else.test"};
+    assert_false(reaches(named.url, &o));
+    tls_server_stop(&named);
+}
+
+/* The protocols a client offers, as s_server prints them. */
+static void offered(const struct http_options *o, char *line, size_t size)
+{
+    struct tls_server s = tls_server_start("-alpn", "http/1.1", NULL, NULL);
+    assert_true(reaches(s.url, o));
+    while (fgets(line, (int)size, s.says) && !strstr(line, "ALPN protocols advertised"))
+        continue;
+    tls_server_stop(&s);
+}
+
+static void http2_is_offered_when_asked_for(void **state)
+{
+    (void)state;
+    char line[256];
+    struct http_options o = {.tls_insecure_skip_verify = true};
+    offered(&o, line, sizeof line);
+    assert_non_null(strstr(line, "client: http/1.1\n"));
+    o.enable_http2 = true;
+    offered(&o, line, sizeof line);
+    assert_non_null(strstr(line, "client: h2, http/1.1\n"));
 }
 
 int main(void)
@@ -241,6 +282,10 @@ int main(void)
         cmocka_unit_test(rotated_ca_file_takes_effect),
         cmocka_unit_test(client_certificate_is_shown),
         cmocka_unit_test(versions_are_bounded),
+        cmocka_unit_test(each_version_is_spoken_alone),
+        cmocka_unit_test(rotated_client_certificate_is_shown_next),
+        cmocka_unit_test(server_name_is_what_the_server_hears),
+        cmocka_unit_test(http2_is_offered_when_asked_for),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
