@@ -207,7 +207,8 @@ static void speak_socks(int fd)
 
 static struct http_options through(const struct server *s, const char *scheme)
 {
-    return (struct http_options){.proxy_url = xasprintf("%s://127.0.0.1:%d", scheme, s->port), .follow_redirects = true};
+    char *url = xasprintf("%s://127.0.0.1:%d", scheme, s->port);
+    return (struct http_options){.proxy_url = url, .follow_redirects = true};
 }
 
 static void free_through(struct http_options *o)
@@ -241,7 +242,9 @@ static void the_proxy_is_told_who_we_are(void **state)
     struct http_header own = {(char[]){"X-Own"}, (char[]){"o"}, false, NULL};
     struct http_options token = {.has_authorization = true, .credentials.value = (char[]){"tok"},
                                  .headers = &own, .headers_n = 1};
-    struct http_options pair = {.has_basic_auth = true, .username.value = (char[]){"u"}, .password.value = (char[]){"p"}};
+    struct http_options pair = {.has_basic_auth = true};
+    pair.username.value = (char[]){"u"};
+    pair.password.value = (char[]){"p"};
     struct http_options o = through(&proxy, "http");
     o.proxy_connect_headers = &connect;
     o.proxy_connect_headers_n = 1;

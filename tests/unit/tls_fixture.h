@@ -68,8 +68,8 @@ static inline struct tls_server tls_server_start(const char *extra, const char *
         close(out[0]);
         assert_non_null(freopen("/dev/null", "w", stderr));
         assert_int_equal(chdir(dir), 0);
-        execlp("stdbuf", "stdbuf", "-oL", "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "server.pem",
-               "-key", "server.key", extra, value, more, more_value, (char *)NULL);
+        execlp("stdbuf", "stdbuf", "-oL", "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert",
+               "server.pem", "-key", "server.key", extra, value, more, more_value, (char *)NULL);
         _exit(127);
     }
     close(out[1]);
