@@ -183,18 +183,24 @@ static size_t worker_of(const struct scrape_engine *e, const struct target *t)
     return (t->phase >> 24 & 0xffffff) % e->workers_n;
 }
 
+/* Shares are made before the first is handed over: a worker may let go of what it gets at once. */
 static void hand_out(struct scrape_engine *e, const struct config_job *job, const struct built *b)
 {
+    struct worker_targets *shares = xcalloc(e->workers_n, sizeof *shares);
+    for (size_t k = 0; k < b->active_n; k++)
+        shares[worker_of(e, b->active[k])].n++;
     for (size_t i = 0; i < e->workers_n; i++) {
-        struct target **part = xcalloc(b->active_n + 1, sizeof(struct target *));
-        size_t n = 0;
-        for (size_t k = 0; k < b->active_n; k++) {
-            if (worker_of(e, b->active[k]) == i)
-                part[n++] = b->active[k];
-        }
-        struct worker_targets targets = {part, n, b->of_job};
-        worker_update(e->workers[i], e->config, job, job->job_name, &targets);
+        shares[i].v = xcalloc(shares[i].n + 1, sizeof(struct target *));
+        shares[i].n = 0;
+        shares[i].of_job = b->of_job;
     }
+    for (size_t k = 0; k < b->active_n; k++) {
+        struct worker_targets *share = &shares[worker_of(e, b->active[k])];
+        share->v[share->n++] = b->active[k];
+    }
+    for (size_t i = 0; i < e->workers_n; i++)
+        worker_update(e->workers[i], e->config, job, job->job_name, &shares[i]);
+    free(shares);
 }
 
 static void on_discovered(void *ctx, const struct config_job *job, const struct labels *sets, size_t n)
