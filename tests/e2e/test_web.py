@@ -2,6 +2,7 @@
 
 import base64
 import html
+import html.parser
 import json
 import os
 import re
@@ -183,6 +184,66 @@ def test_targets_page(world):
     assert "next in" in text and "found as" in text
     discovery = html.unescape(http_get(world.agent.url + "/service-discovery")[1])
     assert "127.0.0.1:9" in discovery and "relabel_configs, rule number 1" in discovery and "action=drop" in discovery
+
+
+class Balance(html.parser.HTMLParser):
+    """Every element that begins also ends, in its place."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.ids = [], []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        assert all(not name.startswith("on") for name, _ in attributes), "no scripts"
+        if tag not in ("meta", "link", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, (tag, self.getpos())
+
+
+def test_pages_are_well_formed(world):
+    for path in [*PAGES, "/targets?health=down&text=x&from=3", "/service-discovery?state=dropped", "/targets?job=no"]:
+        status, page = http_get(world.agent.url + path)
+        if page.startswith("<!"):
+            Balance(page)
+
+
+def test_limits_are_shown(run, tmp_path):
+    """What is kept out or left out by a limit is said on the pages, in the API and in metrics."""
+    many = run(Target, "".join(f'm{{id="{i}",zone="z{i % 2}"}} 1\n' for i in range(9)))
+    extra = run(
+        Target,
+        '# TYPE c counter\nc_total 1 # {t="1"} 1\n# EOF\n',
+        content_type="application/openmetrics-text; version=1.0.0",
+    )
+    receiver = run(Receiver)
+    twice = f"  static_configs: [{{targets: ['{many.address}', '{extra.address}']}}]\n"
+    hosts = ", ".join(f"'h{i}:1'" for i in range(5))
+    agent = run(
+        Agent,
+        tmp_path,
+        "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\nscrape_configs:\n"
+        f"- job_name: series\n  series_limit: 2\n  static_configs: [{{targets: ['{many.address}']}}]\n"
+        f"- job_name: targets\n  target_limit: 1\n{twice}"
+        f"- job_name: exemplars\n  static_configs: [{{targets: ['{extra.address}']}}]\n"
+        f"- job_name: dropped\n  keep_dropped_targets: 2\n  relabel_configs: [{{action: drop}}]\n"
+        f"  static_configs: [{{targets: [{hosts}]}}]\n" + remote_write(receiver.url),
+    )
+    limited = "A series limit keeps out 7 series; the label with most values among them is id."
+    wait_for("the limit", lambda: limited in html.unescape(http_get(agent.url + "/targets?job=series")[1]))
+    wait_for("dropped samples", lambda: agent.total("obsagent_samples_series_limit_total") >= 7)
+    wait_for("failures", lambda: agent.total("obsagent_scrapes_failed_total", reason="target_limit") >= 2)
+    wait_for("exemplars", lambda: agent.total("obsagent_scrape_exemplars_total") >= 1)
+    assert all("target_limit exceeded" in t["lastError"] for t in agent.targets("targets"))
+    assert limited not in html.unescape(http_get(agent.url + "/targets?job=exemplars")[1])
+    answer = json.loads(http_get(agent.url + "/api/v1/targets?state=dropped")[1])["data"]
+    assert len(answer["droppedTargets"]) == 2 and answer["droppedTargetCounts"]["dropped"] == 5
+    page = html.unescape(http_get(agent.url + "/service-discovery")[1])
+    assert "Of 5 dropped targets 2 are remembered" in page
+    assert agent.total("obsagent_targets", state="dropped") == 5
 
 
 def test_links_between_targets_and_discovery(world):
