@@ -178,7 +178,7 @@ def test_a_wrong_token_holds_everything_until_corrected(run, stack, tmp_path):
     port = free_port()
     agent = run(Agent, tmp_path, config(stack, port, "held", "1s"), port=port)
     wait_for("refused requests", lambda: agent.total("obsagent_remote_requests_total", status="4xx") >= 2)
-    wait_for("five scrapes", lambda: agent.total("obsagent_scrapes_total") >= 10)
+    wait_for("five scrapes of each", lambda: agent.total("obsagent_scrapes_total") >= 14)
     assert vm_series(stack, '{agent="held"}') == {}
     books = agent.assert_balanced("main")
     assert books["delivered"] == 0 and books["lost"] == 0 and books["buffered"] > 1000
