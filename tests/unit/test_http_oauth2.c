@@ -411,6 +411,58 @@ static void another_client_takes_over(void **state)
     http_options_free(&o);
 }
 
+/* A scrape worker: its own loop and client, the options of all. */
+struct worker {
+    pthread_t thread;
+    const struct http_options *options;
+    const char *url;
+    struct loop *loop;
+    int left, went_well;
+};
+
+static void worker_done(void *ctx, const struct http_result *result)
+{
+    struct worker *w = ctx;
+    w->went_well += result->ok;
+    if (--w->left == 0)
+        loop_stop(w->loop);
+}
+
+static void *work(void *ctx)
+{
+    struct worker *w = ctx;
+    struct err err = {0};
+    w->loop = loop_new();
+    struct http_client *c = http_client_new(w->loop, (struct http_client_limits){0});
+    struct http_request r = {.url = w->url, .timeout_ms = 5000, .options = w->options, .on_done = worker_done};
+    r.ctx = w;
+    w->left = 10;
+    for (int i = 0; i < 10; i++)
+        w->went_well -= http_start(c, &r, &err) == NULL;
+    loop_run(w->loop);
+    http_client_free(c);
+    loop_free(w->loop);
+    return NULL;
+}
+
+static void threads_share_the_token_too(void **state)
+{
+    (void)state;
+    struct http_options o = options_for("/slow");
+    struct worker workers[4] = {0};
+    for (size_t i = 0; i < ROWS(workers); i++) {
+        workers[i].options = &o;
+        workers[i].url = at(&server, "/");
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < ROWS(workers); i++) {
+        pthread_join(workers[i].thread, NULL);
+        assert_int_equal(workers[i].went_well, 10);
+    }
+    assert_int_equal(tokens.requests, 1);
+    http_options_free(&o);
+}
+
 static void must_not_be_called(void *ctx, const struct http_result *result)
 {
     (void)ctx;
@@ -539,6 +591,7 @@ int main(void)
         CASE(twenty_requests_need_one_token),
         CASE(failure_is_everybodys),
         CASE(clients_share_the_token_too),
+        CASE(threads_share_the_token_too),
         CASE(another_client_takes_over),
         CASE(waiting_calls_can_be_cancelled),
         CASE(waiting_call_is_cancelled_inside_a_callback),
