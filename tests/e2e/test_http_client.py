@@ -10,7 +10,8 @@ import urllib.parse
 import pytest
 
 import harness
-from harness import Agent, Process, Target, free_port, http_get, make_certificates, peer, peer_env, scrape_config, wait_for
+from harness import Agent, Process, Target, free_port, http_get, make_certificates, peer, peer_env, scrape_config
+from harness import wait_for
 
 BODY = "requests_total 5\n"
 
