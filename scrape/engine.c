@@ -5,18 +5,16 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "budget.h"
+#include "built.h"
 #include "cpus.h"
 #include "discovery.h"
 #include "metadata.h"
-#include "shard.h"
 #include "worker.h"
 
 #define FLUSH_MS 1000
@@ -53,55 +51,6 @@ struct scrape_engine {
     bool applied;
     size_t waiting; /* jobs without a first discovery */
 };
-
-/* ---- label sets become targets ---- */
-
-struct built {
-    struct target **active;
-    size_t active_n;
-    struct target **dropped;
-    size_t dropped_n;
-    size_t of_job; /* active ones, those of other agents included */
-    size_t other_shard;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    uint64_t x = (*(struct target *const *)a)->key, y = (*(struct target *const *)b)->key;
-    return (x > y) - (x < y);
-}
-
-/* Sorts by key; of equal ones the first is kept, as Prometheus scrapes them once. */
-static void sort_unique(struct built *b)
-{
-    size_t n = 0;
-    qsort(b->active, b->active_n, sizeof(struct target *), by_key);
-    for (size_t i = 0; i < b->active_n; i++) {
-        if (n > 0 && b->active[n - 1]->key == b->active[i]->key)
-            target_unref(b->active[i]);
-        else
-            b->active[n++] = b->active[i];
-    }
-    b->active_n = n;
-}
-
-static void build(struct built *b, const struct config_job *job, const struct labels *sets, size_t n)
-{
-    *b = (struct built){.active = xcalloc(n + 1, sizeof(struct target *)),
-                        .dropped = xcalloc(n + 1, sizeof(struct target *))};
-    for (size_t i = 0; i < n; i++) {
-        struct err err = {0};
-        struct target *t = target_build(job, &sets[i], &err);
-        if (!t)
-            log_throttled(hash_bytes(err.msg, strlen(err.msg)), LOG_WARN, "scrape",
-                          "job %s: a target cannot be scraped: %s", job->job_name, err.msg);
-        else if (t->dropped)
-            b->dropped[b->dropped_n++] = t;
-        else
-            b->active[b->active_n++] = t;
-    }
-    sort_unique(b);
-}
 
 /* ---- records ---- */
 
@@ -143,40 +92,6 @@ static void record_dropped(struct scrape_engine *e, const struct config_job *job
 
 /* ---- in the discovery thread ---- */
 
-/* With the label that names this agent, if there is to be one. */
-static struct target *own(const struct scrape_engine *e, struct target *t)
-{
-    char number[16];
-    if (!e->shard_label)
-        return t;
-    snprintf(number, sizeof number, "%u", e->o.shard);
-    struct target *labeled = target_with_label(t, str_of(e->shard_label), str_of(number));
-    target_unref(t);
-    return labeled;
-}
-
-/* Leaves to the other agents what is theirs. */
-static void share(const struct scrape_engine *e, struct built *b)
-{
-    size_t n = 0;
-    if (e->o.shards <= 1 && !e->shard_label)
-        return;
-    b->dropped = xrealloc(b->dropped, (b->dropped_n + b->active_n + 1) * sizeof(struct target *));
-    for (size_t i = 0; i < b->active_n; i++) {
-        struct target *t = b->active[i];
-        if (shard_has(t->phase, e->o.shard, e->o.shards, e->o.replication)) {
-            b->active[n++] = own(e, t);
-            continue;
-        }
-        t->dropped = true;
-        t->drop = TARGET_BY_SHARD;
-        b->dropped[b->dropped_n++] = t;
-        b->other_shard++;
-    }
-    b->active_n = n;
-    qsort(b->active, n, sizeof(struct target *), by_key); /* the label has changed the keys */
-}
-
 static size_t worker_of(const struct scrape_engine *e, const struct target *t)
 {
     /* Neither the lowest bits, which choose the multi handle, nor the highest, which choose the time. */
@@ -207,9 +122,8 @@ static void on_discovered(void *ctx, const struct config_job *job, const struct 
 {
     struct scrape_engine *e = ctx;
     struct built b;
-    build(&b, job, sets, n);
-    b.of_job = b.active_n;
-    share(e, &b);
+    struct scrape_sharding sharding = scrape_engine_sharding(e);
+    built_make(&b, job, sets, n, &sharding, e->shard_label);
     log_debug("scrape", "job %s: %zu targets, %zu dropped", job->job_name, b.active_n, b.dropped_n);
     hand_out(e, job, &b);
     free(b.active);
@@ -236,7 +150,7 @@ static size_t choose_workers(const struct scrape_engine *e, const struct config 
 {
     size_t n = e->o.workers;
     if (n == 0) {
-        size_t targets = count_targets(config);
+        size_t targets = count_targets(config) * e->o.replication / e->o.shards;
         size_t most = targets < ONE_WORKER_BELOW ? 1 : targets / (ONE_WORKER_BELOW / 2);
         n = cpus_allowed();
         n = n < most ? n : most;
@@ -449,8 +363,10 @@ void scrape_engine_totals(const struct scrape_engine *e, struct scrape_totals *o
     lock(e);
     for (size_t i = 0; i < e->workers_n; i++)
         worker_add_totals(e->workers[i], out);
-    for (size_t i = 0; i < e->jobs_n; i++)
-        out->targets_dropped += e->jobs[i].dropped_n, out->targets_other_shard += e->jobs[i].other_shard;
+    for (size_t i = 0; i < e->jobs_n; i++) {
+        out->targets_dropped += e->jobs[i].dropped_n;
+        out->targets_other_shard += e->jobs[i].other_shard;
+    }
     unlock(e);
 }
 
