@@ -161,7 +161,11 @@ def test_the_environments_proxy_is_for_those_who_ask(run, tmp_path):
 
 def test_http2_is_spoken_when_asked_for(run, tmp_path):
     make_certificates(tmp_path)
-    port = free_port()
+    jobs = {"one": "", "two": "  enable_http2: true\n",
+            "closing": "  enable_http2: true\n  disable_keepalive: true\n"}
+    # A port for each: a connection that another job keeps may serve this one, whichever version it has.
+    ports = {job: free_port() for job in jobs}
+    listen = " ".join(f"listen 127.0.0.1:{port} ssl http2;" for port in ports.values())
     (tmp_path / "html").mkdir()
     (tmp_path / "html/metrics").write_text(BODY)
     log = tmp_path / "access.log"
@@ -175,7 +179,7 @@ def test_http2_is_spoken_when_asked_for(run, tmp_path):
           client_body_temp_path {tmp_path}/ngx1; proxy_temp_path {tmp_path}/ngx2; fastcgi_temp_path {tmp_path}/ngx3;
           uwsgi_temp_path {tmp_path}/ngx4; scgi_temp_path {tmp_path}/ngx5;
           server {{
-            listen 127.0.0.1:{port} ssl http2;
+            {listen}
             ssl_certificate {tmp_path}/server.pem; ssl_certificate_key {tmp_path}/server.key;
             root {tmp_path}/html;
           }}
@@ -183,12 +187,11 @@ def test_http2_is_spoken_when_asked_for(run, tmp_path):
         """))
     run(Process, [peer("usr/sbin/nginx"), "-p", tmp_path, "-c", tmp_path / "nginx.conf"], tmp_path / "nginx.log",
         env=peer_env())
-    wait_for("nginx", lambda: harness.can_connect(port))
+    wait_for("nginx", lambda: all(map(harness.can_connect, ports.values())))
     config = "scrape_configs:\n"
-    for job, extra in (("one", ""), ("two", "  enable_http2: true\n"),
-                       ("closing", "  enable_http2: true\n  disable_keepalive: true\n")):
+    for job, extra in jobs.items():
         extra += f"  scheme: https\n  tls_config: {{ca_file: ca.pem}}\n  http_headers: {{X-Job: {{values: [{job}]}}}}\n"
-        config += scrape_config(job, f"127.0.0.1:{port}", extra=extra)
+        config += scrape_config(job, f"127.0.0.1:{ports[job]}", extra=extra)
     agent = run(Agent, tmp_path, config)
     wait_for("all up", lambda: [t["health"] for t in agent.targets()] == ["up"] * 3)
     wait_for("a second round", lambda: log.read_text().count("\n") >= 6)
