@@ -12,6 +12,7 @@
 #include "ledger.h"
 #include "queue.h"
 #include "labels.h"
+#include "sample_json.h"
 #include "sink_decode.h"
 
 #include <stdio.h>
@@ -144,7 +145,51 @@ static void add_value(struct buf *out, double value)
         buf_add_double(out, value);
 }
 
-/* name{labels} value timestamp, a line a sample. */
+/* What a series has besides, as a last column: {"st":ms,"exemplars":[...]}, the exemplars with its last sample. */
+static void add_extras(struct queue_command *c, const struct block_series *s, bool last, int64_t start_ts_ms)
+{
+    size_t n = last ? s->exemplars : 0;
+    if (n == 0 && start_ts_ms == 0)
+        return;
+    buf_add_c(&c->out, " {");
+    if (start_ts_ms)
+        buf_addf(&c->out, "\"st\":%lld%s", (long long)start_ts_ms, n ? "," : "");
+    for (size_t i = 0; i < n; i++) {
+        struct block_exemplar e;
+        struct labels l;
+        if (!block_series_exemplar(c->reader, s, i, &e))
+            continue;
+        labels_init(&l, &c->arena);
+        for (size_t k = 0; k + 1 < e.refs_n; k += 2)
+            labels_push(&l, block_reader_symbol(c->reader, e.refs[k]), block_reader_symbol(c->reader, e.refs[k + 1]));
+        buf_add_c(&c->out, i ? "," : "\"exemplars\":[");
+        json_add_exemplar(&c->out, l.v, l.n, e.value, e.ts_ms);
+        labels_free(&l);
+    }
+    buf_add_c(&c->out, n ? "]}" : "}");
+}
+
+static bool add_point(struct queue_command *c, const struct block_series *s, size_t i, struct err *err)
+{
+    double value;
+    int64_t ts_ms, start_ts_ms, unused;
+    struct str message;
+    if (s->is_histogram) {
+        if (!block_series_histogram(s, i, &message, &ts_ms, &start_ts_ms) ||
+            !json_add_histogram(&c->out, message, &unused, &unused, err))
+            return false;
+    } else {
+        if (!block_series_sample(s, i, &value, &ts_ms))
+            return false;
+        start_ts_ms = i ? 0 : s->start_ts_ms;
+        add_value(&c->out, value);
+    }
+    buf_addf(&c->out, " %lld", (long long)ts_ms);
+    add_extras(c, s, i + 1 == s->samples, start_ts_ms);
+    return true;
+}
+
+/* name{labels} value timestamp extras, a line a sample. */
 static bool block_text(struct queue_command *c, const struct block *b, struct err *err)
 {
     struct block_series s;
@@ -155,14 +200,13 @@ static bool block_text(struct queue_command *c, const struct block *b, struct er
     while (block_reader_next(c->reader, &s, err)) {
         series_labels(c, &s, &l);
         for (size_t i = 0; i < s.samples; i++) {
-            double value;
-            int64_t ts_ms;
-            if (!block_series_sample(&s, i, &value, &ts_ms))
-                continue;
+            size_t line = c->out.n;
             labels_format(&l, &c->out);
             buf_add_char(&c->out, ' ');
-            add_value(&c->out, value);
-            buf_addf(&c->out, " %lld\n", (long long)ts_ms);
+            if (add_point(c, &s, i, err))
+                buf_add_char(&c->out, '\n');
+            else
+                c->out.n = line;
         }
     }
     labels_free(&l);
@@ -172,7 +216,7 @@ static bool block_text(struct queue_command *c, const struct block *b, struct er
 static bool block_json(struct queue_command *c, const struct block *b, struct err *err)
 {
     struct sink_counts counts = {0};
-    return sink_decode(SINK_RW2, str_make((const char *)b->data, b->size), &c->out, &counts, err);
+    return sink_decode(SINK_RW2, str_make((const char *)b->data, b->size), &c->out, false, &counts, err);
 }
 
 /* Prints whole lines, as many as the limit still allows; false when it is reached. */
@@ -327,7 +371,9 @@ int command_queue(int argc, char **argv)
     const struct flag_command command = {
         .synopsis = "obsagent queue ls|cat|drop DIR [flags]",
         .text = "ls shows what waits for each endpoint, cat prints the samples, drop deletes them (of a stopped\n"
-                "agent). ls and cat change nothing and may be used beside a running agent.",
+                "agent). ls and cat change nothing and may be used beside a running agent.\n"
+                "cat's text is name{labels} value timestamp; histograms, and start timestamps and exemplars behind\n"
+                "that, are the JSON that obsagent sink --help explains, as are the lines of ndjson.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],
     };

@@ -29,7 +29,7 @@ struct sink {
     const char *token_file;
     const char *out;
     uint64_t max_body;
-    bool discard;
+    bool discard, metadata;
     bool print_summary;
 
     int fd; /* of out; -1 = nothing is written */
@@ -165,7 +165,8 @@ static struct answer receive(struct sink *sink, struct MHD_Connection *c, const 
     struct sink_counts counts = {0};
     buf_clear(&sink->json);
     bool ok = sink_decompress(encoding, buf_str(&upload->body), &sink->raw, &err) &&
-              sink_decode(message, buf_str(&sink->raw), sink->fd >= 0 ? &sink->json : NULL, &counts, &err);
+              sink_decode(message, buf_str(&sink->raw), sink->fd >= 0 ? &sink->json : NULL,
+                          sink->metadata, &counts, &err);
     if (!ok) {
         struct answer bad = refuse(MHD_HTTP_BAD_REQUEST, err.msg);
         bad.rw2 = a.rw2;
@@ -333,6 +334,7 @@ int command_sink(int argc, char **argv)
         {"token-file", FLAG_STRING, &sink.token_file, "FILE",
          "demand the bearer token in FILE, which is read again for each request"},
         {"out", FLAG_STRING, &sink.out, "FILE", "append one JSON object per sample; - is stdout (-)"},
+        {"metadata", FLAG_BOOL, &sink.metadata, NULL, "write a line for each piece of metadata, too"},
         {"discard", FLAG_BOOL, &sink.discard, NULL, "decode and check, but write nothing"},
         {"max-body", FLAG_SIZE, &sink.max_body, "BYTES", "answer 413 to larger bodies (32MiB)"},
         {"print-summary", FLAG_BOOL, &sink.print_summary, NULL,
@@ -344,6 +346,15 @@ int command_sink(int argc, char **argv)
                 "and writes\n"
                 "{\"labels\":{...},\"t\":ms,\"v\":number or \"NaN\", \"+Inf\", \"-Inf\", \"stale\"} for each "
                 "sample.\n"
+                "A native histogram has \"h\" for \"v\": \"stale\" or {\"count\",\"sum\",\"schema\",\n"
+                "\"zero_threshold\",\"zero_count\",\"negative\",\"positive\",\"custom_values\",\"reset_hint\"}, "
+                "where a side is\n"
+                "{\"spans\":[[offset,length],...],\"deltas\":[...]} or, of floats, with \"counts\"; what is empty is "
+                "left out.\n"
+                "\"st\":ms is the start timestamp. \"exemplars\":[{\"labels\":{...},\"v\":number,\"t\":ms},...] stand "
+                "with the last\n"
+                "sample of their series, or without one. With --metadata:\n"
+                "{\"metadata\":{\"name\":..,\"type\":..,\"help\":..,\"unit\":..}}.\n"
                 "GET shows what has come so far.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],

@@ -2,59 +2,13 @@
 /* sink_decode: RW1 and RW2 differ in where a series' strings come from; the rest is the same. */
 #include "sink_decode.h"
 
-#include <snappy-c.h>
 #include <stdlib.h>
-#include <zstd.h>
 
 #include "base/alloc.h"
 #include "base/wire.h"
 #include "block.h"
 #include "labels.h"
 #include "sample_json.h"
-
-/* ---- decompression ---- */
-
-static bool decompress_snappy(struct str body, struct buf *out, struct err *err)
-{
-    size_t n;
-    if (snappy_uncompressed_length(body.p, body.n, &n) != SNAPPY_OK)
-        return err_set(err, "not in snappy's block format");
-    char *p = buf_reserve(out, n);
-    if (!p)
-        return err_set(err, "decompresses to %zu bytes, more than the limit", n);
-    if (snappy_uncompress(body.p, body.n, p, &n) != SNAPPY_OK)
-        return err_set(err, "not in snappy's block format");
-    out->n = n;
-    return true;
-}
-
-static bool decompress_zstd(struct str body, struct buf *out, struct err *err)
-{
-    ZSTD_DStream *stream = ZSTD_createDStream();
-    ZSTD_inBuffer in = {body.p, body.n, 0};
-    size_t step = ZSTD_DStreamOutSize(), left = 1;
-    bool ok = stream != NULL;
-    while (ok && in.pos < in.size) {
-        char *p = buf_reserve(out, step);
-        if (!p) {
-            ok = err_set(err, "decompresses to more than the limit");
-            break;
-        }
-        ZSTD_outBuffer to = {p, step, 0};
-        left = ZSTD_decompressStream(stream, &to, &in);
-        if (ZSTD_isError(left))
-            ok = err_set(err, "zstd: %s", ZSTD_getErrorName(left));
-        out->n += to.pos;
-    }
-    ZSTD_freeDStream(stream);
-    return ok && (left == 0 || err_set(err, "zstd: the frame is cut off"));
-}
-
-bool sink_decompress(enum sink_encoding encoding, struct str body, struct buf *out, struct err *err)
-{
-    buf_clear(out);
-    return encoding == SINK_ZSTD ? decompress_zstd(body, out, err) : decompress_snappy(body, out, err);
-}
 
 /* ---- messages ---- */
 
@@ -67,6 +21,7 @@ struct sample {
 struct decoder {
     enum sink_message message;
     struct buf *json;
+    bool with_metadata;
     struct sink_counts *counts;
     struct err *err;
     struct str *symbols; /* of RW2 */
@@ -77,6 +32,8 @@ struct decoder {
     size_t samples_n, samples_cap;
     struct str *exemplars; /* of one series, as they came */
     size_t exemplars_n, exemplars_cap;
+    uint64_t floats; /* of samples */
+    struct str metadata; /* of one series, as it came */
 };
 
 static struct wire_reader reader_of(struct str s)
@@ -165,16 +122,14 @@ static bool get_sample(struct decoder *d, struct str bytes)
     }
     d->samples = xgrow(d->samples, &d->samples_cap, d->samples_n + 1, sizeof *d->samples);
     d->samples[d->samples_n++] = sample;
+    d->floats++;
     return !r.bad;
 }
 
 static bool get_histogram(struct decoder *d, struct str bytes)
 {
     struct sample sample = {.histogram = bytes.p ? bytes : STR("")};
-    struct buf scratch; /* only to see that it can be read, and when it is of */
-    buf_init(&scratch, (size_t)1 << 24);
-    bool good = json_add_histogram(&scratch, bytes, &sample.ts_ms, &sample.start_ts_ms);
-    buf_free(&scratch);
+    bool good = json_add_histogram(NULL, bytes, &sample.ts_ms, &sample.start_ts_ms, d->err);
     d->samples = xgrow(d->samples, &d->samples_cap, d->samples_n + 1, sizeof *d->samples);
     d->samples[d->samples_n++] = sample;
     d->counts->histograms++;
@@ -201,8 +156,9 @@ static bool get_series_field(struct decoder *d, struct wire_reader *r, uint32_t 
     if (field == (rw1 ? 3 : 4))
         return get_exemplar(d, get_message(r, type));
     if (field == 5 && !rw1)
-        d->counts->metadata++;
-    wire_skip(r, type);
+        d->metadata = get_message(r, type);
+    else
+        wire_skip(r, type);
     return true;
 }
 
@@ -230,22 +186,10 @@ static bool check_labels(const struct decoder *d)
     return true;
 }
 
-/* ---- output ---- */
+/* ---- exemplars ---- */
 
-static void write_labels(struct buf *out, const struct label *v, size_t n)
-{
-    buf_add_char(out, '{');
-    for (size_t i = 0; i < n; i++) {
-        buf_add_c(out, i ? "," : "");
-        buf_add_json(out, v[i].name);
-        buf_add_char(out, ':');
-        buf_add_json(out, v[i].value);
-    }
-    buf_add_char(out, '}');
-}
-
-/* Reads its labels behind those of the series, which stay. */
-static bool write_exemplar(struct decoder *d, struct str bytes)
+/* Reads its labels behind those of the series, which stay; writes it when there is a place. */
+static bool read_exemplar(struct decoder *d, struct str bytes)
 {
     struct wire_reader r = reader_of(bytes);
     size_t before = d->labels_n;
@@ -266,84 +210,168 @@ static bool write_exemplar(struct decoder *d, struct str bytes)
             wire_skip(&r, type);
         }
     }
-    buf_add_c(d->json, "{\"labels\":");
-    write_labels(d->json, d->labels + before, d->labels_n - before);
-    buf_add_c(d->json, ",\"v\":");
-    json_add_value(d->json, value);
-    buf_addf(d->json, ",\"t\":%lld}", (long long)ts_ms);
+    if (d->json)
+        json_add_exemplar(d->json, d->labels + before, d->labels_n - before, value, ts_ms);
     d->labels_n = before;
-    return good && !r.bad;
+    return (good && !r.bad) || err_set(d->err, "malformed exemplar");
 }
 
-static bool write_exemplars(struct decoder *d)
+static bool read_exemplars(struct decoder *d)
 {
+    struct buf *out = d->json;
     bool good = true;
     for (size_t i = 0; good && i < d->exemplars_n; i++) {
-        buf_add_c(d->json, i ? "," : ",\"exemplars\":[");
-        good = write_exemplar(d, d->exemplars[i]);
+        if (out)
+            buf_add_c(out, i ? "," : ",\"exemplars\":[");
+        good = read_exemplar(d, d->exemplars[i]);
     }
-    buf_add_c(d->json, d->exemplars_n ? "]" : "");
+    if (out && d->exemplars_n)
+        buf_add_char(out, ']');
     return good;
 }
 
-static bool write_sample(struct decoder *d, const struct sample *sample)
+/* ---- metadata ---- */
+
+struct metadata {
+    uint64_t type;
+    struct str family, help, unit;
+};
+
+/* The string of a field: itself in RW1, a symbol in RW2. */
+static struct str get_text(struct decoder *d, struct wire_reader *r, uint32_t type)
+{
+    if (d->message == SINK_RW1)
+        return get_message(r, type);
+    uint64_t ref = type == WIRE_VARINT ? wire_get_varint(r) : UINT64_MAX;
+    if (ref < d->symbols_n)
+        return d->symbols[ref];
+    r->bad = true;
+    return STR_NULL;
+}
+
+static void write_metadata(struct decoder *d, const struct metadata *m)
+{
+    static const char *const TYPES[] = {"unknown", "counter", "gauge", "histogram",
+                                        "gaugehistogram", "summary", "info", "stateset"};
+    struct buf *out = d->json;
+    buf_add_c(out, "{\"metadata\":{\"name\":");
+    buf_add_json(out, m->family);
+    buf_addf(out, ",\"type\":\"%s\",\"help\":", TYPES[m->type < sizeof TYPES / sizeof TYPES[0] ? m->type : 0]);
+    buf_add_json(out, m->help);
+    buf_add_c(out, ",\"unit\":");
+    buf_add_json(out, m->unit);
+    buf_add_c(out, "}}\n");
+}
+
+/* MetricMetadata {type = 1, metric_family_name = 2, help = 4, unit = 5} of RW1, or Metadata {type = 1, help_ref = 3,
+   unit_ref = 4} of RW2, which belongs to a series. */
+static bool read_metadata(struct decoder *d, struct str bytes, struct str family)
+{
+    struct wire_reader r = reader_of(bytes);
+    struct metadata m = {.family = family};
+    bool rw1 = d->message == SINK_RW1;
+    uint32_t field, type;
+    while (next_field(&r, &field, &type)) {
+        if (field == 1 && type == WIRE_VARINT)
+            m.type = wire_get_varint(&r);
+        else if (field == 2 && rw1)
+            m.family = get_message(&r, type);
+        else if (field == (rw1 ? 4 : 3))
+            m.help = get_text(d, &r, type);
+        else if (field == (rw1 ? 5 : 4))
+            m.unit = get_text(d, &r, type);
+        else
+            wire_skip(&r, type);
+    }
+    if (r.bad)
+        return err_set(d->err, "malformed metadata");
+    d->counts->metadata++;
+    if (!d->json || !d->with_metadata)
+        return true;
+    d->counts->lines++;
+    write_metadata(d, &m);
+    return true;
+}
+
+static struct str metric_name(const struct decoder *d)
+{
+    for (size_t i = 0; i < d->labels_n; i++) {
+        if (str_eq_c(d->labels[i].name, "__name__"))
+            return d->labels[i].value;
+    }
+    return STR("");
+}
+
+/* ---- output ---- */
+
+static void write_sample(struct decoder *d, const struct sample *sample)
 {
     struct buf *out = d->json;
     int64_t ts_ms, start_ts_ms;
-    bool good = true;
-    buf_addf(out, "%lld,", (long long)sample->ts_ms);
+    buf_addf(out, ",\"t\":%lld,", (long long)sample->ts_ms);
     if (sample->histogram.p) {
         buf_add_c(out, "\"h\":");
-        good = json_add_histogram(out, sample->histogram, &ts_ms, &start_ts_ms);
+        (void)!json_add_histogram(out, sample->histogram, &ts_ms, &start_ts_ms, NULL); /* it was good before */
     } else {
         buf_add_c(out, "\"v\":");
         json_add_value(out, sample->value);
     }
     if (sample->start_ts_ms)
         buf_addf(out, ",\"st\":%lld", (long long)sample->start_ts_ms);
-    return good;
 }
 
-/* Exemplars stand with the last sample of their series. */
+/* A line for each sample. Exemplars stand with the last one, or alone when there is none: Prometheus sends them in
+   series of their own. */
 static bool write_series(struct decoder *d)
 {
     struct buf *out = d->json;
-    size_t head = out->n, head_n = 0;
+    size_t head = out->n, lines = d->samples_n ? d->samples_n : d->exemplars_n ? 1 : 0;
     bool good = true;
-    for (size_t i = 0; good && i < d->samples_n; i++) {
-        if (i == 0) {
-            buf_add_c(out, "{\"labels\":");
-            write_labels(out, d->labels, d->labels_n);
-            buf_add_c(out, ",\"t\":");
-            head_n = out->n - head;
-        } else if (buf_reserve(out, head_n)) {
+    buf_add_c(out, lines ? "{\"labels\":" : "");
+    if (lines)
+        json_add_labels(out, d->labels, d->labels_n);
+    size_t head_n = out->n - head;
+    for (size_t i = 0; good && i < lines; i++) {
+        if (i && buf_reserve(out, head_n))
             buf_add(out, out->p + head, head_n);
-        }
-        good = write_sample(d, &d->samples[i]) && (i + 1 < d->samples_n || write_exemplars(d));
+        if (d->samples_n)
+            write_sample(d, &d->samples[i]);
+        good = i + 1 < lines || read_exemplars(d);
         buf_add_c(out, "}\n");
     }
+    d->counts->lines += lines;
     return good;
 }
 
-static bool get_series(struct decoder *d, struct str bytes)
+/* ---- series ---- */
+
+static bool get_series_fields(struct decoder *d, struct str bytes)
 {
     struct wire_reader r = reader_of(bytes);
     uint32_t field, type;
     d->labels_n = d->samples_n = d->exemplars_n = 0;
+    d->floats = 0;
+    d->metadata = STR_NULL;
     while (next_field(&r, &field, &type)) {
         if (!get_series_field(d, &r, field, type))
             return err_set(d->err, "malformed series");
     }
-    if (r.bad)
-        return err_set(d->err, "malformed series");
-    if (!check_labels(d))
+    return !r.bad || err_set(d->err, "malformed series");
+}
+
+static bool get_series(struct decoder *d, struct str bytes)
+{
+    if (!get_series_fields(d, bytes) || !check_labels(d))
         return false;
     if (d->message == SINK_RW2 && d->samples_n == 0 && d->exemplars_n == 0)
         return err_set(d->err, "a series without samples");
+    if (d->message == SINK_RW2 && d->floats && d->floats < d->samples_n)
+        return err_set(d->err, "a series with samples and histograms");
     d->counts->series++;
-    for (size_t i = 0; i < d->samples_n; i++)
-        d->counts->samples += d->samples[i].histogram.p == NULL;
-    return !d->json || write_series(d) || err_set(d->err, "malformed series");
+    d->counts->samples += d->floats;
+    if (!(d->json ? write_series(d) : read_exemplars(d)))
+        return false;
+    return !d->metadata.p || read_metadata(d, d->metadata, metric_name(d));
 }
 
 static bool get_symbol(struct decoder *d, struct str symbol)
@@ -378,18 +406,21 @@ static bool get_request(struct decoder *d, struct str raw)
         if (field == series_field) {
             if (!get_series(d, get_message(&r, type)))
                 return false;
+        } else if (field == 3 && d->message == SINK_RW1) {
+            if (!read_metadata(d, get_message(&r, type), STR("")))
+                return false;
         } else {
-            d->counts->metadata += d->message == SINK_RW1 && field == 3;
             wire_skip(&r, type);
         }
     }
     return !r.bad || err_set(d->err, "malformed message");
 }
 
-bool sink_decode(enum sink_message message, struct str raw, struct buf *json, struct sink_counts *counts,
-                 struct err *err)
+bool sink_decode(enum sink_message message, struct str raw, struct buf *json, bool with_metadata,
+                 struct sink_counts *counts, struct err *err)
 {
-    struct decoder d = {.message = message, .json = json, .counts = counts, .err = err};
+    struct decoder d = {
+        .message = message, .json = json, .with_metadata = with_metadata, .counts = counts, .err = err};
     *counts = (struct sink_counts){0};
     bool ok = (message == SINK_RW1 || get_symbols(&d, raw)) && get_request(&d, raw);
     if (ok && json && json->overflow)

@@ -13,16 +13,24 @@ enum sink_encoding { SINK_SNAPPY, SINK_ZSTD };
 
 struct sink_counts {
     uint64_t series, samples, histograms, exemplars, metadata;
+    uint64_t lines; /* JSON objects written */
 };
 
 /* Replaces out's contents by the decompressed body; out's maximum bounds it. */
 bool sink_decompress(enum sink_encoding encoding, struct str body, struct buf *out,
                      struct err *err) MUSTCHECK;
 
-/* Reads a whole request. Labels must be sorted by name, unique, UTF-8 and not empty. One JSON object per
-   sample is appended to json (NULL: only counted). False with the reason when anything is wrong; json and
-   counts are then as far as it got and should be thrown away. */
-bool sink_decode(enum sink_message message, struct str raw, struct buf *json, struct sink_counts *counts,
-                 struct err *err) MUSTCHECK;
+/* Reads a whole request. Labels must be sorted by name, unique, UTF-8 and not empty; the buckets of histograms must be
+   as many as their spans hold. To json (NULL: only counted) is appended a line per sample:
+
+     {"labels":{...},"t":ms,"v":value}         value as json_add_value writes it
+     {"labels":{...},"t":ms,"h":histogram}     as json_add_histogram
+     ... "st":ms}                              the start timestamp, when there is one
+     ... "exemplars":[{"labels":{...},"v":value,"t":ms},...]}    with the last sample of its series, or alone
+
+   and with_metadata {"metadata":{"name":..,"type":..,"help":..,"unit":..}}. False with the reason when anything is
+   wrong; json and counts are then as far as it got and should be thrown away. */
+bool sink_decode(enum sink_message message, struct str raw, struct buf *json, bool with_metadata,
+                 struct sink_counts *counts, struct err *err) MUSTCHECK;
 
 #endif

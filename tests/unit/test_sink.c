@@ -2,6 +2,7 @@
 /* test_sink: the receiver as a process of its own, asked over HTTP. */
 #include "unit.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "rw1.pb-c.h"
+#include "extras_bed.h"
 #include "rw2.pb-c.h"
 
 /* ---- the process ---- */
@@ -52,6 +54,7 @@ static void rig_start(struct rig *rig, const char *extra)
     rig->pid = fork();
     assert_true(rig->pid >= 0);
     if (rig->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a test that fails */
         dup2(fds[1], STDERR_FILENO);
         close(fds[0]);
         char *argv[6] = {(char *)"sink", (char *)"--listen=127.0.0.1:0", out};
@@ -127,7 +130,7 @@ static char *contents(const struct rig *rig)
 struct reply {
     long status;
     char body[2048];
-    char samples_written[32];
+    char samples_written[32], histograms_written[32], exemplars_written[32];
 };
 
 static size_t on_reply(char *p, size_t size, size_t n, void *ctx)
@@ -142,6 +145,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct reply *reply = ctx;
     (void)sscanf(p, "X-Prometheus-Remote-Write-Samples-Written: %31[0-9]", reply->samples_written);
+    (void)sscanf(p, "X-Prometheus-Remote-Write-Histograms-Written: %31[0-9]", reply->histograms_written);
+    (void)sscanf(p, "X-Prometheus-Remote-Write-Exemplars-Written: %31[0-9]", reply->exemplars_written);
     return size * n;
 }
 
@@ -397,6 +402,31 @@ static void test_rw2_and_zstd(void **state)
     rig_stop(rig);
 }
 
+/* A block's bytes are a message of RW2. */
+static void test_rw2_counts_of_every_kind(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig, "--metadata");
+    struct block *b = extras_block();
+    struct str body = snappy(b->data, b->size);
+    struct reply reply = ask(rig, "POST", body, RW2);
+    assert_int_equal(reply.status, 204);
+    assert_string_equal(reply.samples_written, "6");
+    assert_string_equal(reply.histograms_written, "7");
+    assert_string_equal(reply.exemplars_written, "13");
+    char *text = contents(rig);
+    size_t lines = 0;
+    for (const char *p = text; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 13 + 10); /* with metadata */
+    free(text);
+    reply = ask(rig, "GET", STR_NULL, NULL);
+    assert_non_null(strstr(reply.body, "\"samples\":6,\"histograms\":7,\"exemplars\":13,\"metadata\":10,"));
+    free((char *)body.p);
+    block_unref(b);
+    rig_stop(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rw2_and_zstd, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rw2_counts_of_every_kind, setup, teardown),
     };
     return cmocka_run_group_tests_name("sink", tests, NULL, NULL);
 }
