@@ -153,7 +153,7 @@ static void begin_job(struct buf *out, struct str job)
 {
     buf_add_c(out, "<h2>");
     buf_add_html(out, job);
-    buf_add_c(out, "</h2>\n<table class=\"ends\"><thead><tr><th>Discovered labels</th><th>What becomes of it</th></tr>"
+    buf_add_c(out, "</h2>\n<table class=\"found\"><thead><tr><th>Discovered labels</th><th>What becomes of it</th></tr>"
                    "</thead><tbody>\n");
 }
 
