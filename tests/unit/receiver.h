@@ -31,7 +31,8 @@
 
 struct incoming {
     size_t number; /* from 0, samples and metadata each for themselves */
-    size_t samples, metadata, raw_bytes;
+    size_t samples, metadata, raw_bytes; /* samples: histograms among them */
+    size_t exemplars;
     const bool *has;    /* by id */
     const char *head;   /* request line and headers */
     const char *path;
@@ -66,7 +67,7 @@ struct receiver {
     long statuses[65536];
     char last_head[4096];
     /* What was accepted. */
-    uint64_t accepted, repeated, disordered;
+    uint64_t accepted, repeated, disordered, exemplars;
     int64_t last_ts[IDS];
 };
 
@@ -127,8 +128,9 @@ static void accept_samples(struct receiver *r, const Prometheus__WriteRequest *r
     for (size_t i = 0; i < request->n_timeseries; i++) {
         const Prometheus__TimeSeries *series = request->timeseries[i];
         size_t id = id_of(series);
-        for (size_t k = 0; k < series->n_samples; k++) {
-            int64_t ts = series->samples[k]->timestamp;
+        for (size_t k = 0; k < series->n_samples + series->n_histograms; k++) {
+            size_t h = k - series->n_samples; /* of those behind the floats */
+            int64_t ts = k < series->n_samples ? series->samples[k]->timestamp : series->histograms[h]->timestamp;
             r->accepted++;
             r->repeated += ts == r->last_ts[id];
             r->disordered += ts < r->last_ts[id];
@@ -160,7 +162,8 @@ static struct reaction judge(struct receiver *r, const char *head, const char *b
     bool *has = xcalloc(IDS, sizeof *has);
     for (size_t i = 0; i < request->n_timeseries; i++) {
         has[id_of(request->timeseries[i])] = true;
-        in.samples += request->timeseries[i]->n_samples;
+        in.samples += request->timeseries[i]->n_samples + request->timeseries[i]->n_histograms;
+        in.exemplars += request->timeseries[i]->n_exemplars;
     }
     in.has = has;
     in.metadata = request->n_metadata;
@@ -170,8 +173,10 @@ static struct reaction judge(struct receiver *r, const char *head, const char *b
     bool taken = reaction.status / 100 == 2 && (reaction.how == ANSWER || reaction.how == ANSWER_THEN_DIE);
     if (taken)
         accept_samples(r, request);
-    if (taken)
+    if (taken) {
         r->metadata_entries += in.metadata;
+        r->exemplars += in.exemplars;
+    }
     if (in.samples && in.number < 65536) {
         r->times[in.number] = clock_mono_ms();
         r->statuses[in.number] = reaction.status;

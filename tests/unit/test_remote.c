@@ -2,11 +2,13 @@
 /* test_remote: endpoints against a scripted receiver, with a real queue: whatever the receiver does, each
    sample arrives once and in order or is in the books, and the number of requests is bounded. */
 #include "receiver.h"
+#include "unit.h"
 
 #include "agent/remote/dead.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/wire.h"
 #include "remote.h"
 
 #include <dirent.h>
@@ -131,6 +133,69 @@ static void push(struct rig *rig, uint32_t lane, uint32_t from, uint32_t n)
 {
     queue_push(rig->queue, make_block(lane, from, n, 1000 + rig->seq++, NULL, NULL));
     rig->pushed += n;
+}
+
+/* ---- histograms and exemplars ---- */
+
+static bool is_histogram(uint32_t id)
+{
+    return id % 3 == 1;
+}
+
+/* With custom buckets, which remote write 1.0 cannot carry. */
+static bool is_custom(uint32_t id)
+{
+    return id % 15 == 10;
+}
+
+static bool has_exemplar(uint32_t id)
+{
+    return id % 5 == 0;
+}
+
+static void add_special(struct block_builder *b, const uint32_t refs[4], uint32_t id, int64_t ts_ms)
+{
+    static const char WHOLE[] = {0x08, 3, 0x20, 2}, CUSTOM[] = {0x08, 3, 0x20, 105}; /* count and schema */
+    uint32_t trace[] = {refs[2], refs[3]};
+    struct block_exemplar exemplar = {trace, 2, 0.5, ts_ms};
+    struct block_extra extra = {.start_ts_ms = 7, .exemplars = &exemplar, .exemplars_n = has_exemplar(id)};
+    if (is_histogram(id))
+        extra.histogram = str_make(is_custom(id) ? CUSTOM : WHOLE, sizeof WHOLE);
+    uint8_t *p = block_builder_room(b, 4 * WIRE_VARINT_MAX);
+    for (size_t i = 0; i < 4; i++)
+        p = wire_put_varint(p, refs[i]);
+    block_builder_put_extra(b, p, id, ts_ms, NULL, &extra);
+}
+
+/* Like push, with histograms and exemplars among the series. */
+static void push_mixed(struct rig *rig, uint32_t lane, uint32_t from, uint32_t n)
+{
+    struct block_builder *b = block_builder_new(lane, 1 << 24, 1000000);
+    uint32_t name = block_builder_symbol(b, STR("__name__")), metric = block_builder_symbol(b, STR("m"));
+    uint32_t id = block_builder_symbol(b, STR("id"));
+    int64_t ts_ms = 1000 + rig->seq++;
+    for (uint32_t i = from; i < from + n; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", i);
+        uint32_t refs[] = {name, metric, id, block_builder_symbol(b, str_of(text))};
+        if (is_histogram(i) || has_exemplar(i))
+            add_special(b, refs, i, ts_ms);
+        else
+            block_builder_sample(b, refs, 4, i, ts_ms, NULL);
+    }
+    block_builder_job(b, STR("j"));
+    queue_push(rig->queue, block_builder_seal(b));
+    block_builder_free(b);
+    rig->pushed += n;
+}
+
+/* How many of the ids below n. */
+static uint64_t how_many(bool (*is)(uint32_t id), uint32_t n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += is(i);
+    return sum;
 }
 
 static void copy_status(void *ctx, const struct remote_status *status)
@@ -815,6 +880,136 @@ static void test_refused_among_filtered(void **state)
     rig_free(rig);
 }
 
+#define WANTED "  send_native_histograms: true\n  send_exemplars: true\n"
+
+/* Each of a thousand samples, histograms among them, is delivered, filtered, or lost for the reason it should be. */
+static void test_histograms_keep_the_books(void **state)
+{
+    static const struct {
+        const char *what;
+        script_fn *script;
+        bool wanted;
+        const char *fields;
+        const char *reason; /* why `lost` samples are lost besides those that are not sent */
+        uint64_t lost, filtered, unsent;
+        size_t most_requests;
+    } TABLE[] = {
+        {"wanted", always_good, true, "", "rejected", 0, 0, 66, 1},
+        {"unwanted", always_good, false, "", "rejected", 0, 0, 333, 1},
+        {"one by one", always_good, false, "  max_request_bytes: 1\n", "rejected", 0, 0, 333, 667},
+        {"too many, wanted", at_most_100, true, "", "too_large", 0, 0, 66, 30},
+        {"too many, unwanted", at_most_100, false, "", "too_large", 0, 0, 333, 30},
+        {"a histogram is refused", refuse_7, true, "", "rejected", 1, 0, 66, 1 + 2 * 10},
+        {"it would be", refuse_7, false, "", "rejected", 0, 0, 333, 1},
+        {"several are refused", refuse_several, true, "", "rejected", 5, 0, 66, 1 + 5 * 2 * 10},
+        {"several but histograms", refuse_several, false, "", "rejected", 4, 0, 333, 1 + 4 * 2 * 10},
+        {"dropped with the first", refuse_7, true, "  on_reject: drop\n", "rejected", 934, 0, 66, 1},
+        {"failures at first", three_times_500, false, "", "rejected", 0, 0, 333, 4},
+        {"a poisonous histogram", poison_37, true, "", "dead", 1, 0, 66, 80},
+        {"it is not sent", poison_37, false, "", "dead", 0, 0, 333, 1},
+        {"what is filtered is not lost", refuse_several, false,
+         "  write_relabel_configs: [{source_labels: [id], regex: '.|1.', action: drop}]\n", "rejected", 2, 20, 326,
+         1 + 2 * 2 * 10},
+    };
+    (void)state;
+    assert_int_equal(how_many(is_histogram, 1000), 333);
+    assert_int_equal(how_many(is_custom, 1000), 66);
+    for (size_t i = 0; i < ROWS(TABLE); i++) {
+        char *fields = xasprintf(QUICK "%s%s", TABLE[i].fields, TABLE[i].wanted ? WANTED : "");
+        struct rig *rig = rig_new(TABLE[i].script, fields);
+        push_mixed(rig, 0, 0, 1000);
+        if (TABLE[i].script == poison_37) /* others pass meanwhile */
+            push(rig, 1, 2000, 10);
+        WAIT_FOR(TABLE[i].what, all_settled(rig));
+        uint64_t not_sent = lost_for(rig, "not_sent"), lost = lost_for(rig, TABLE[i].reason);
+        if (not_sent != TABLE[i].unsent || lost != TABLE[i].lost)
+            fail_msg("%s: %llu not sent, %llu %s", TABLE[i].what, (unsigned long long)not_sent,
+                     (unsigned long long)lost, TABLE[i].reason);
+        check(rig, TABLE[i].lost + TABLE[i].unsent, NULL);
+        struct ledger_totals books;
+        ledger_sum(rig->ledger, STR("e"), &books);
+        assert_int_equal(books.filtered, TABLE[i].filtered);
+        if (receiver_requests(rig->r) > TABLE[i].most_requests + (TABLE[i].script == poison_37))
+            fail_msg("%s: %zu requests", TABLE[i].what, receiver_requests(rig->r));
+        rig_free(rig);
+        free(fields);
+    }
+}
+
+/* A block of nothing else is through without a request, and says nothing about the receiver. */
+static void test_nothing_to_send(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(always_good, QUICK);
+    for (uint32_t i = 0; i < 5; i++)
+        push_mixed(rig, 0, 1, 1);
+    check(rig, 5, "not_sent");
+    assert_int_equal(receiver_requests(rig->r), 0);
+    assert_int_equal(status_of(rig).state, REMOTE_IDLE);
+    rig_free(rig);
+}
+
+static void test_exemplars(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(always_good, QUICK WANTED);
+    push_mixed(rig, 0, 0, 1000);
+    check(rig, 66, "not_sent");
+    uint64_t all = how_many(has_exemplar, 1000), left = 0;
+    for (uint32_t i = 0; i < 1000; i++)
+        left += has_exemplar(i) && is_custom(i);
+    assert_int_equal(all, 200);
+    assert_int_equal(rig->r->exemplars, all - left);
+    assert_int_equal(status_of(rig).exemplars_dropped, left);
+    apply(rig, "/w", QUICK "  send_native_histograms: true\n");
+    push_mixed(rig, 0, 0, 1000);
+    check(rig, 132, "not_sent");
+    assert_int_equal(rig->r->exemplars, all - left);
+    assert_int_equal(status_of(rig).exemplars_dropped, left + all);
+    rig_free(rig);
+}
+
+/* What waits is sent by the settings of the moment when it is sent, and lost once at most. */
+static void test_histograms_and_a_reload(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(always_503, QUICK);
+    push_mixed(rig, 0, 0, 1000);
+    push_mixed(rig, 1, 1000, 500);
+    WAIT_FOR("failures", receiver_requests(rig->r) > 10);
+    assert_int_equal(lost_for(rig, "not_sent"), 0);
+    apply(rig, "/w", QUICK WANTED);
+    receiver_script(rig->r, always_good);
+    check(rig, how_many(is_custom, 1500), "not_sent");
+    apply(rig, "/w", QUICK);
+    push_mixed(rig, 0, 0, 300);
+    check(rig, how_many(is_custom, 1500) + how_many(is_histogram, 300), "not_sent");
+    rig_free(rig);
+}
+
+static void test_histograms_and_a_restart(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(always_good, "  queue_config: {max_samples_per_send: 10, min_backoff: 2ms}\n");
+    push_mixed(rig, 0, 0, 4000);
+    WAIT_FOR("the first ranges", receiver_requests(rig->r) > 5);
+    receiver_script(rig->r, always_hang);
+    int64_t start = clock_mono_ms();
+    remote_stop(rig->remote, start + 50);
+    remote_free(rig->remote);
+    assert_int_equal(lost_for(rig, "not_sent"), 0); /* the block is not through */
+    open_remote(rig);
+    receiver_script(rig->r, always_good);
+    apply(rig, "/w", QUICK);
+    WAIT_FOR("an empty queue", all_settled(rig));
+    struct ledger_totals books;
+    ledger_sum(rig->ledger, STR("e"), &books);
+    assert_int_equal(books.lost, how_many(is_histogram, 4000));
+    assert_int_equal(lost_for(rig, "not_sent"), books.lost);
+    assert_int_equal(books.delivered + books.lost, rig->pushed);
+    rig_free(rig);
+}
+
 static void test_corrupt(void **state)
 {
     (void)state;
@@ -859,6 +1054,11 @@ int main(void)
         cmocka_unit_test(test_metadata),
         cmocka_unit_test(test_refused_among_filtered),
         cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_histograms_keep_the_books),
+        cmocka_unit_test(test_nothing_to_send),
+        cmocka_unit_test(test_exemplars),
+        cmocka_unit_test(test_histograms_and_a_reload),
+        cmocka_unit_test(test_histograms_and_a_restart),
     };
     return cmocka_run_group_tests_name("remote", tests, NULL, NULL);
 }
