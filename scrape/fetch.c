@@ -254,7 +254,6 @@ static bool start_call(struct fetch *fetch, bool fresh, struct err *err)
 {
     const struct target *t = fetch->request.target;
     double seconds = (double)t->timeout_ms / 1000;
-    bool close = fetch->request.job->disable_keepalive;
     char timeout[80], accept[8 + NEGOTIATE_ACCEPT_MAX] = "Accept: ";
     negotiate_accept(fetch->request.job, accept + 8);
     snprintf(timeout, sizeof timeout, "X-Prometheus-Scrape-Timeout-Seconds: %.15g", seconds);
@@ -263,7 +262,6 @@ static bool start_call(struct fetch *fetch, bool fresh, struct err *err)
         accept_encoding(fetch->request.job),
         fetch->fetcher->user_agent,
         timeout,
-        close ? "Connection: close" : NULL,
         NULL,
     };
     int64_t spent = clock_mono_ms() - fetch->started_ms;
@@ -273,7 +271,8 @@ static bool start_call(struct fetch *fetch, bool fresh, struct err *err)
         .options = &fetch->request.job->http,
         .timeout_ms = t->timeout_ms > spent ? t->timeout_ms - spent : 1,
         .spread = t->phase,
-        .fresh_connection = fresh || close,
+        .fresh_connection = fresh,
+        .close_connection = fetch->request.job->disable_keepalive,
         .unix_socket = t->unix_socket,
         .on_header = on_header,
         .on_body = on_body,

@@ -8,11 +8,13 @@ with -Werror; the inputs of the fuzzers again, with ASan+UBSan; end-to-end tests
 chosen part (marked `sanitized`) against the ASan one.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -27,16 +29,19 @@ SAN_ENV = {
 
 passed = 0
 failed = 0
+lock = threading.Lock()  # of both, and of output
 
 
 def say(text):
-    print(f"== {text}", flush=True)
+    with lock:
+        print(f"== {text}", flush=True)
 
 
 def count(good, bad):
     global passed, failed
-    passed += good
-    failed += bad
+    with lock:
+        passed += good
+        failed += bad
 
 
 def build(variant, *targets):
@@ -61,24 +66,27 @@ def run_bounded(binary, *arguments):
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def unit_program(variant, source):
+    binary = ROOT / "build" / variant / "unit" / source.stem
+    started = time.monotonic()
+    result = run_bounded(binary)
+    output = result.stdout + result.stderr
+    good = len(re.findall(r"^\[       OK \]", output, re.M))
+    bad = len(set(re.findall(r"^\[  FAILED  \] ([a-z]\w*)$", output, re.M)))
+    if result.returncode != 0 and bad == 0:
+        bad = 1
+    count(good, bad)
+    took = time.monotonic() - started
+    say(f"{variant}/{binary.name}: {good} passed, {bad} failed, {took:.1f} s" + (f"\n{output[-6000:]}" if bad else ""))
+
+
 def unit(variant):
-    """Every cmocka program of a variant; a program that dies or hangs counts as one failure."""
+    """Every cmocka program of a variant, two at a time because many of them wait for a clock; a program that dies or
+    hangs counts as one failure."""
     if not build(variant, "unit-binaries"):
         return
-    for source in sorted((ROOT / "tests/unit").glob("test_*.c")):
-        binary = ROOT / "build" / variant / "unit" / source.stem
-        started = time.monotonic()
-        result = run_bounded(binary)
-        output = result.stdout + result.stderr
-        good = len(re.findall(r"^\[       OK \]", output, re.M))
-        bad = len(set(re.findall(r"^\[  FAILED  \] ([a-z]\w*)$", output, re.M)))
-        if result.returncode != 0 and bad == 0:
-            bad = 1
-        count(good, bad)
-        took = time.monotonic() - started
-        say(f"{variant}/{binary.name}: {good} passed, {bad} failed, {took:.1f} s")
-        if bad:
-            print(output[-6000:], flush=True)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda source: unit_program(variant, source), sorted((ROOT / "tests/unit").glob("test_*.c"))))
 
 
 def replay(variant):
@@ -102,7 +110,7 @@ def pytest(binary, *arguments):
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "--durations=5", *arguments]
     result = subprocess.run(command + ["tests/e2e"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
                             errors="replace")
-    print(result.stdout[-12000:], flush=True)
+    say(f"{binary}: {' '.join(arguments)}\n{result.stdout[-12000:]}")
     summary = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
     good = int((re.search(r"(\d+) passed", summary) or [0, 0])[1])
     bad = sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", summary))
@@ -133,9 +141,12 @@ def all_tests():
     count(*((1, 0) if build("clang", "objects") else (0, 0)))
     unit("asan")
     replay("asan")
-    pytest("build/release/obsagent", "-m", "not soak")
-    if build("asan", "binary"):
-        pytest("build/asan/obsagent", "-m", "sanitized")
+    # End-to-end tests wait most of the time, so both kinds run side by side.
+    asan = build("asan", "binary")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        pool.submit(pytest, "build/release/obsagent", "-m", "not soak")
+        if asan:
+            pool.submit(pytest, "build/asan/obsagent", "-m", "sanitized")
 
 
 def tsan_tests():

@@ -15,12 +15,14 @@ import pytest
 import harness
 from harness import (
     Agent,
+    Receiver,
     Sink,
     Target,
     http_get,
     make_certificates,
     named,
     parse_series,
+    remote_write,
     scrape_config,
     wait_for,
     write_atomically,
@@ -321,6 +323,24 @@ CASES = [
         and "Authorization" not in headers,
     ),
     Case(
+        "disable_keepalive",
+        **once("m 1\n", {"m": 1}),
+        extra="  disable_keepalive: true\n",
+        asks=lambda path, headers: headers["Connection"] == "close",
+    ),
+    Case(
+        "offer_zstd",
+        **once("m 1\n", {"m": 1}),
+        extra="  offer_zstd: true\n",
+        asks=lambda path, headers: headers["Accept-Encoding"] == "zstd, gzip;q=0.9",
+    ),
+    Case(
+        "scrape_protocols",
+        **once("m 1\n", {"m": 1}),
+        extra="  scrape_protocols: [PrometheusText0.0.4]\n",
+        asks=lambda path, headers: headers["Accept"] == "text/plain;version=0.0.4;q=0.6,*/*;q=0.5",
+    ),
+    Case(
         "basic_auth",
         **once("m 1\n", {"m": 1}),
         extra="  basic_auth: {username: ü, password_file: secret}\n",
@@ -547,6 +567,30 @@ def test_books_balance(world):
 
 def file_sd(*groups):
     return json.dumps([{"targets": targets, "labels": labels} for targets, labels in groups])
+
+
+def test_failures_are_logged_as_lines_of_json(run, tmp_path):
+    """scrape_failure_log_file, which may be rotated at any time."""
+    target, receiver, log = run(Target, "m x\n"), run(Receiver), tmp_path / "failures.log"
+    extra = "  scrape_failure_log_file: failures.log\n"
+    run(Agent, tmp_path, remote_write(receiver.url) + "scrape_configs:\n" + scrape_config("j", target.address, extra=extra))
+    lines = lambda: [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    first = wait_for("a line", lines)[0]
+    assert first["level"] == "ERROR" and first["job_name"] == "j" and first["target"] == f"http://{target.address}/metrics"
+    assert "invalid syntax" in first["msg"] and first["time"].endswith("Z")
+    log.rename(tmp_path / "old.log")
+    wait_for("a new file", lines)
+
+
+def test_one_more_scrape_when_told_to_stop(run, tmp_path):
+    """scrape_on_shutdown: what a job counted last is not lost with it."""
+    target, receiver = run(Target, lambda number: f"m {number}\n"), run(Receiver)
+    job = scrape_config("j", target.address, interval="1h", extra="  scrape_on_shutdown: true\n")
+    agent = run(Agent, tmp_path, remote_write(receiver.url) + "scrape_configs:\n" + job)
+    wait_for("the first scrape", lambda: receiver.snapshot())
+    agent.stop()
+    values = [v for labels, _, v in receiver.snapshot() if labels["__name__"] == "m"]
+    assert values == [0, 1]
 
 
 def test_targets_of_file_sd_come_and_go(run, tmp_path):
