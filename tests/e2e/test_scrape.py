@@ -573,10 +573,12 @@ def test_failures_are_logged_as_lines_of_json(run, tmp_path):
     """scrape_failure_log_file, which may be rotated at any time."""
     target, receiver, log = run(Target, "m x\n"), run(Receiver), tmp_path / "failures.log"
     extra = "  scrape_failure_log_file: failures.log\n"
-    run(Agent, tmp_path, remote_write(receiver.url) + "scrape_configs:\n" + scrape_config("j", target.address, extra=extra))
+    job = scrape_config("j", target.address, extra=extra)
+    run(Agent, tmp_path, remote_write(receiver.url) + "scrape_configs:\n" + job)
     lines = lambda: [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     first = wait_for("a line", lines)[0]
-    assert first["level"] == "ERROR" and first["job_name"] == "j" and first["target"] == f"http://{target.address}/metrics"
+    assert first["level"] == "ERROR" and first["job_name"] == "j"
+    assert first["target"] == f"http://{target.address}/metrics"
     assert "invalid syntax" in first["msg"] and first["time"].endswith("Z")
     log.rename(tmp_path / "old.log")
     wait_for("a new file", lines)
