@@ -123,17 +123,18 @@ static void release(struct hold *h, const struct clock_state *clock)
 void hold_put(struct hold *h, struct block *b, const struct clock_state *clock)
 {
     pthread_mutex_lock(&h->lock);
+    bool straight = clock->plausible && !h->was_wrong; /* nothing has ever been held: nothing to overtake */
     if (!clock->plausible) {
         note_wrong(h, clock, clock->wall_ms);
         keep(h, b, clock->offset_ms);
-    } else if (!h->was_wrong) {
-        h->pass(h->ctx, b);
-    } else {
+    } else if (!straight) {
         /* One that was begun before the clock was set has times of both kinds. */
         release(h, clock);
         pass_moved(h, b, clock->offset_ms - h->wrong_offset_ms);
     }
     pthread_mutex_unlock(&h->lock);
+    if (straight)
+        h->pass(h->ctx, b);
 }
 
 void hold_look(struct hold *h, const struct clock_state *clock)
