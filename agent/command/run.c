@@ -2,7 +2,7 @@
 /* run: the agent itself. Puts the rooms together, hands out configuration generations, and ends in order:
    stop scraping, send what can be sent, the rest to disk. */
 #include "command.h"
-#include "hold.h"
+#include "clock_watch.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -41,7 +41,7 @@ struct agent {
     char *dead_dir;
     struct ledger *ledger;
     struct queue *queue;
-    struct hold *hold; /* before the queue */
+    struct clock_watch clock; /* its hold stands before the queue */
     struct remote *remote;
     struct scrape_engine *scrape;
     struct web *web;
@@ -56,7 +56,6 @@ struct agent {
     int64_t started_ms;
     int64_t next_auto_reload_ms;
     int64_t flush_ms;
-    uint64_t steps_forward, steps_back; /* of the clock, as last told */
 };
 
 /* ---- configuration ---- */
@@ -146,27 +145,6 @@ static void reload_state(void *ctx, bool *ok, int64_t *success_wall_ms)
 
 /* ---- own metrics that nobody else knows ---- */
 
-static void collect_skew(void *ctx, const struct remote_status *s)
-{
-    if (s->skew.mono_ms)
-        metric_emit(ctx, METRIC_CLOCK_SKEW, (double)s->skew.ms / 1000, "endpoint", s->name, NULL);
-}
-
-static void collect_clock(const struct agent *a, struct metric_out *out)
-{
-    struct clock_state clock = clock_state();
-    struct hold_stats held;
-    hold_stats(a->hold, &held);
-    metric_emit(out, METRIC_CLOCK_PLAUSIBLE, clock.plausible ? 1 : 0, NULL);
-    metric_emit(out, METRIC_CLOCK_CORRECTION, (double)clock.correction_ms / 1000, NULL);
-    metric_emit(out, METRIC_CLOCK_STEPS, (double)clock.steps_forward, "direction", "forward", NULL);
-    metric_emit(out, METRIC_CLOCK_STEPS, (double)clock.steps_back, "direction", "back", NULL);
-    metric_emit(out, METRIC_BLOCKS_HELD, (double)held.blocks, NULL);
-    metric_emit(out, METRIC_SAMPLES_HELD, (double)held.samples, NULL);
-    metric_emit(out, METRIC_SAMPLES_MOVED, (double)held.moved, NULL);
-    remote_each(a->remote, collect_skew, out);
-}
-
 static void collect(void *ctx, struct metric_out *out)
 {
     struct agent *a = ctx;
@@ -184,7 +162,7 @@ static void collect(void *ctx, struct metric_out *out)
     metric_emit(out, METRIC_CONFIG_RELOADS, good, "result", "success", NULL);
     metric_emit(out, METRIC_CONFIG_RELOADS, bad, "result", "failure", NULL);
     metric_emit(out, METRIC_CONFIG_HASH, 1, "hash", hash, NULL);
-    collect_clock(a, out);
+    clock_watch_collect(&a->clock, out);
 }
 
 /* ---- life ---- */
@@ -199,46 +177,7 @@ static void emit_block(void *ctx, struct block *block)
 {
     struct agent *a = ctx;
     struct clock_state clock = clock_state();
-    hold_put(a->hold, block, &clock);
-}
-
-/* ---- the clock ---- */
-
-static void tell_steps(struct agent *a, const struct clock_state *clock)
-{
-    bool back = clock->steps_back != a->steps_back;
-    if (!back && clock->steps_forward == a->steps_forward)
-        return;
-    log_warn("clock", "the system's clock was set %s by %lld s%s", clock->last_step_ms < 0 ? "back" : "forward",
-             (long long)llabs(clock->last_step_ms) / 1000,
-             back && clock->correction_ms == 0
-                 ? ": receivers may refuse samples until the time is reached again that it showed before"
-                 : "");
-    a->steps_back = clock->steps_back;
-    a->steps_forward = clock->steps_forward;
-}
-
-/* Hands on what is held when the clock has become right; believes receivers that say otherwise. */
-static void watch_clock(struct agent *a)
-{
-    struct clock_state clock = clock_state();
-    int64_t skew_ms;
-    tell_steps(a, &clock);
-    if (a->flags.trust_receivers && remote_take_skew(a->remote, &skew_ms)) {
-        log_error("clock", "the receivers' clocks are %lld s %s ours: timestamps are corrected by that",
-                  (long long)llabs(skew_ms) / 1000, skew_ms > 0 ? "ahead of" : "behind");
-        clock_correct(skew_ms);
-        clock = clock_state();
-    }
-    if (!clock.plausible) {
-        char now[32];
-        clock_format_rfc3339(clock.wall_ms, now);
-        log_throttled(0x636c6f636b, LOG_ERROR, "clock",
-                      "the clock is not plausible (%s): blocks are held until it is set or a receiver tells the time",
-                      now);
-        remote_ask_dates(a->remote);
-    }
-    hold_look(a->hold, &clock);
+    hold_put(a->clock.hold, block, &clock);
 }
 
 static bool start_queue(struct agent *a, struct err *err)
@@ -291,10 +230,11 @@ static bool start(struct agent *a, struct err *err)
     if (!start_queue(a, err))
         return false;
     a->dead_dir = xasprintf("%s/dead", a->flags.storage_path);
-    a->hold = hold_new(HOLD_MAX_BYTES, pass_block, a);
+    a->clock.hold = hold_new(HOLD_MAX_BYTES, pass_block, a);
+    a->clock.trust_receivers = a->flags.trust_receivers;
     struct remote_options remote = {.queue = a->queue, .ledger = a->ledger, .user_agent = OBSAGENT_USER_AGENT,
                                     .dead_dir = a->dead_dir};
-    a->remote = remote_new(&remote);
+    a->remote = a->clock.remote = remote_new(&remote);
     struct scrape_options scrape = {.workers = (unsigned)a->flags.scrape_workers,
                                     .user_agent = OBSAGENT_USER_AGENT, .emit = emit_block, .ctx = a};
     share_targets(&a->flags, &scrape);
@@ -356,7 +296,7 @@ static void serve(struct agent *a)
             (void)reload(a, &err);
         }
         adjust_flush(a);
-        watch_clock(a);
+        clock_watch_look(&a->clock);
         auto_reload(a);
     }
 }
@@ -404,7 +344,7 @@ static void stop(struct agent *a)
     if (a->scrape) {
         metrics_unregister(collect, a);
         scrape_engine_stop(a->scrape, now + timeout_ms / 2); /* half for last scrapes, the rest for sending */
-        size_t held = hold_flush(a->hold);
+        size_t held = hold_flush(a->clock.hold);
         if (held)
             log_error("clock", "the clock has not become right: %zu blocks that were held go on as they are", held);
     }
@@ -416,7 +356,7 @@ static void stop(struct agent *a)
         queue_close(a->queue);
     if (a->scrape)
         scrape_engine_free(a->scrape);
-    hold_free(a->hold);
+    hold_free(a->clock.hold);
     if (a->ledger)
         ledger_free(a->ledger);
     if (a->config)
