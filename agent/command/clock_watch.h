@@ -15,8 +15,8 @@ struct clock_watch {
     uint64_t steps_forward, steps_back; /* as last told; for clock_watch_look */
 };
 
-/* To be called a few times a second: logs steps of the clock, corrects it when receivers agree that it is off by more than
-   10 minutes, asks them for the time while it is not plausible, and hands on what is held once it is. */
+/* To be called a few times a second: logs steps of the clock, corrects it when receivers agree that it is off by more
+   than 10 minutes, asks them for the time while it is not plausible, and hands on what is held once it is. */
 void clock_watch_look(struct clock_watch *w);
 /* obsagent_clock_*, obsagent_blocks_held and their like. */
 void clock_watch_collect(const struct clock_watch *w, struct metric_out *out);
