@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Agent, Receiver, Target, remote_write, scrape_config, wait_for
+from harness import STALE, Agent, Receiver, Target, remote_write, scrape_config, wait_for
 
 FAKETIME = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
 
@@ -38,6 +38,17 @@ def values(receiver, name="m"):
     return [(t / 1000, v) for labels, t, v in receiver.snapshot() if labels["__name__"] == name]
 
 
+def check_each_once_and_in_order(points):
+    """0, 1, 2 ... as the target counts; a busy machine may miss a scrape, which a marker then tells."""
+    expected = 0
+    for _, value in points:
+        if value == STALE:
+            expected += 1
+        else:
+            assert value == expected, points
+            expected += 1
+
+
 def config(target, receiver):
     return remote_write(receiver.url) + "scrape_configs:\n" + scrape_config("j", target.address, interval="500ms")
 
@@ -54,7 +65,7 @@ def test_held_until_the_clock_is_right(run, tmp_path):
     agent.set("+0")
     wait_for("samples after the step", lambda: len(values(receiver)) >= 8)
     got = values(receiver)
-    assert [v for _, v in got] == list(range(len(got))), "each once and in order"
+    check_each_once_and_in_order(got)
     assert all(start - 1 < t < time.time() + 1 for t, _ in got), got
     assert agent.total("obsagent_samples_time_corrected_total") >= 24
     assert agent.total("obsagent_clock_plausible") == 1 and agent.total("obsagent_samples_held") == 0
@@ -71,7 +82,7 @@ def test_a_receiver_tells_the_time(run, tmp_path):
     agent = run(FakedAgent, tmp_path, config(target, receiver), "-50y")
     wait_for("samples with right times", lambda: len(values(receiver)) >= 8, timeout=40)
     got = values(receiver)
-    assert [v for _, v in got] == list(range(len(got)))
+    check_each_once_and_in_order(got)
     assert all(start - 2 < t < time.time() + 2 for t, _ in got), got
     assert agent.total("obsagent_clock_correction_seconds") > 49 * 365 * 86400
 
@@ -87,7 +98,7 @@ def test_time_does_not_go_back_for_series(run, tmp_path):
     n = len(values(receiver))
     wait_for("samples after the step", lambda: len(values(receiver)) >= n + 6)
     got = values(receiver)
-    assert [v for _, v in got] == list(range(len(got)))
+    check_each_once_and_in_order(got)
     stamps = [t for t, _ in got]
     assert stamps == sorted(set(stamps)), stamps
     assert max(b - a for a, b in zip(stamps, stamps[1:])) < 3
