@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The writer being at the disk for so long means that it hangs. */
+/* How long an acknowledgement waits for another thread that writes the same cursor. */
 #define LOCK_WAIT_NS 100000000L
+/* The writer being at the disk for so long means that it hangs. */
 #define STALL_MS 250
 
 size_t reader_first(const struct queue_reader *r)
