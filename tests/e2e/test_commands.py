@@ -375,6 +375,50 @@ def test_queue_ls_cat_drop(run, tmp_path, buffer):
     assert agent.books("second name")["restored"] == pending
 
 
+EXTRAS = """# TYPE c counter
+c_total 5 # {id="7"} 0.5 1700000000
+c_created 1690000000
+# TYPE h histogram
+h_bucket{le="1"} 2
+h_bucket{le="+Inf"} 3
+h_count 3
+h_sum 4
+# EOF
+"""
+
+
+@pytest.mark.sanitized
+def test_queue_cat_shows_histograms_exemplars_and_starts(run, tmp_path):
+    target = run(Target, EXTRAS, content_type="application/openmetrics-text; version=1.0.0")
+    job = scrape_config("app", target.address, "200ms")
+    job += "  scrape_native_histograms: true\n  convert_classic_histograms_to_nhcb: true\n"
+    dead = f"http://127.0.0.1:{free_port()}/"
+    agent = run(Agent, tmp_path, "scrape_configs:\n" + job + remote_write(dead), "--shutdown.timeout=0s")
+    wait_for("scrapes", lambda: len(target.requests) >= 3)
+    assert agent.stop() == 0
+    code, out, err = obsagent("queue", "cat", agent.storage, "--format=ndjson")
+    assert code == 0, err
+    first = {}
+    for sample in map(json.loads, out.splitlines()):
+        first.setdefault(sample["labels"]["__name__"], sample)
+    exemplar = {"labels": {"id": "7"}, "v": 0.5, "t": 1700000000000}
+    histogram = first["h"]["h"]
+    assert first["c_total"]["v"] == 5 and first["c_total"]["st"] == 1690000000000
+    assert first["c_total"]["exemplars"] == [exemplar]
+    assert (histogram["count"], histogram["sum"], histogram["schema"]) == (3, 4, -53)
+    assert histogram["custom_values"] == [1] and histogram["positive"] == {"spans": [[0, 2]], "deltas": [2, -1]}
+
+    code, text, err = obsagent("queue", "cat", agent.storage)
+    assert code == 0 and len(text.splitlines()) == len(out.splitlines()), err
+    of = {line.split("{")[0]: line for line in reversed(text.splitlines())}
+    labels = f'{{instance="{target.address}",job="app"}}'
+    counter, rest = of["c_total"].split(" {", 1)
+    assert counter == f"c_total{labels} 5 {first['c_total']['t']}"
+    assert json.loads("{" + rest) == {"st": 1690000000000, "exemplars": [exemplar]}
+    shown = of["h"].removeprefix(f"h{labels} ").removesuffix(f" {first['h']['t']}")
+    assert json.loads(shown) == histogram
+
+
 def test_cat_reads_beside_a_running_agent(run, tmp_path):
     target = run(Target, counting)
     config = "scrape_configs:\n" + scrape_config("app", target.address, "200ms")
