@@ -292,9 +292,17 @@ def test_what_has_no_place_is_lost_by_name(run, tmp_path):
     unasked = config(proto.address, "URL", "  scrape_native_histograms: true\n").replace(
         "send_native_histograms: true", "send_native_histograms: false"
     )
-    for name, text in (("custom", config(target.address, "URL", both)), ("unasked", unasked)):
+    for name, text, why in (
+        ("custom", config(target.address, "URL", both), "remote write 1.0 has no place for custom buckets"),
+        ("unasked", unasked, "send_native_histograms: true would send them"),
+    ):
         writes = run(Writes)
         agent = run(Agent, tmp_path, text.replace("URL", writes.url), name=name)
         wait_for("up", lambda w=writes: w.named("up"))
-        wait_for("the loss", lambda a=agent: a.total("obsagent_samples_lost_total", reason="not_sent") > 0)
+        first = wait_for("the loss", lambda a=agent: a.total("obsagent_samples_lost_total", reason="not_sent"))
         assert not [h for h in writes.named("h") or [] if isinstance(h, dict)]
+        wait_for(
+            "more", lambda a=agent, n=first: a.total("obsagent_samples_lost_total", reason="not_sent") >= 3 * n
+        )
+        lines = [line for line in agent.output().splitlines() if "native histograms are not sent" in line]
+        assert len(lines) == 1 and why in lines[0], "told once"
