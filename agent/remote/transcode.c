@@ -12,7 +12,9 @@
 #include "encode.h"
 #include "tail.h"
 
-#define NOINLINE __attribute__((noinline)) /* what is rare stays out of the way of what is not */
+/* What is rare stays out of the way of what every sample passes: 3 ns of 73. */
+#define RARE __attribute__((noinline))
+#define PASSED_BY_ALL inline __attribute__((always_inline))
 #define TAIL_MAX ((size_t)64 << 20)
 
 struct transcoder {
@@ -279,8 +281,9 @@ static bool is_sendable(const struct transcoder *t, const struct block_series *s
 }
 
 /* What comes of one series in a request. */
-static enum encode_outcome put_series(struct transcoder *t, const struct block_series *series, size_t max_bytes,
-                                      struct buf *out, struct transcode_share *share, struct transcode_result *result)
+static PASSED_BY_ALL enum encode_outcome put_series(struct transcoder *t, const struct block_series *series,
+                                                    size_t max_bytes, struct buf *out, struct transcode_share *share,
+                                                    struct transcode_result *result)
 {
     enum encode_outcome outcome = t->rules ? encode_labels(&t->encoder, &t->labels, series, max_bytes, out)
                                            : encode_plain(t, series, max_bytes, out);
@@ -297,9 +300,9 @@ static enum encode_outcome put_series(struct transcoder *t, const struct block_s
 }
 
 /* The same for a series of histograms or with exemplars, which may have to stay. */
-static enum encode_outcome NOINLINE put_special(struct transcoder *t, const struct block_series *series,
-                                                size_t max_bytes, struct buf *out, struct transcode_share *share,
-                                                struct transcode_result *result)
+static RARE enum encode_outcome put_special(struct transcoder *t, const struct block_series *series, size_t max_bytes,
+                                            struct buf *out, struct transcode_share *share,
+                                            struct transcode_result *result)
 {
     enum encode_outcome outcome = ENCODE_OK;
     bool sent = is_sendable(t, series);
