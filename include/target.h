@@ -43,8 +43,8 @@ struct target {
    __param_*), relabel_configs, checks, instance. Returns a target (maybe with `dropped` set), or NULL with err for
    one that is wrong (no address, bad interval ...). */
 struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err) MUSTCHECK;
-/* The same target with one label more (or another value of it); a new reference. Phase and series key stay, so that
-   which agents scrape it, and when, does not depend on the label. */
+/* The same target with one label more (or another value of it); a new reference. The phase stays, so that which
+   agents scrape it, and when, does not depend on the label. */
 struct target *target_with_label(const struct target *t, struct str name, struct str value);
 /* The settings of a job, before any label of a target. */
 struct target_settings target_settings_of(const struct config_job *job);

@@ -163,22 +163,30 @@ static bool label_count(const struct labels *l, struct str name, uint64_t *v, st
     return text.n == 0 || units_parse_u64(text, v) || bad_label(name, text, "a whole number of at least 0", err);
 }
 
+/* Go's strconv.ParseBool, not YAML's words. */
 static bool label_flag(const struct labels *l, struct str name, bool *v, struct err *err)
 {
+    static const char *const words[] = {"1", "t", "T", "true",  "True",  "TRUE",
+                                        "0", "f", "F", "false", "False", "FALSE"};
+    const size_t n = sizeof words / sizeof *words;
     struct str text = labels_get(l, name);
-    return text.n == 0 || units_parse_bool(text, v) || bad_label(name, text, "true or false", err);
+    size_t i = 0;
+    while (i < n && !str_eq_c(text, words[i]))
+        i++;
+    if (i < n)
+        *v = i < n / 2;
+    return text.n == 0 || i < n || bad_label(name, text, "true or false", err);
 }
 
+/* vmagent's sizes; what is not above 0 is ignored, as there. */
 static bool label_size(const struct labels *l, struct str name, uint64_t *v, struct err *err)
 {
     struct str text = labels_get(l, name);
-    struct err why = {0};
     uint64_t size = 0;
-    if (text.n == 0 || text.p[0] == '-') /* vmagent ignores what is not above 0 */
-        return true;
-    if (!units_parse_u64(text, &size) && !units_parse_size(text, &size, &why))
+    bool negative = str_starts(text, STR("-"));
+    if (text.n > 0 && !units_parse_size_vm(str_skip(text, negative), &size))
         return bad_label(name, text, "a size", err);
-    *v = size ? size : *v;
+    *v = size > 0 && !negative ? size : *v;
     return true;
 }
 

@@ -151,6 +151,7 @@ static void dump_field(struct dump *d, const struct field *f, const char *base)
     case FIELD_COUNT:
     case FIELD_SIZE:
     case FIELD_BYTES:
+    case FIELD_BYTES_VM:
     case FIELD_DURATION:
         dump_number(d, f, from);
         break;

@@ -110,6 +110,8 @@ static const struct field global_fields[] = {
 static void check_global(struct load *l, const struct node *node, void *to)
 {
     struct global *g = to;
+    check_scrape_protocols(l, node, "global config");
+    check_classic_names(l, node);
     g->escaping_given = g->escaping_given || field_given(node, "metric_name_escaping_scheme");
     int64_t interval = g->scrape_interval_ms ? g->scrape_interval_ms : GLOBAL_INTERVAL_MS;
     if (g->scrape_timeout_ms > interval)

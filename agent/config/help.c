@@ -33,6 +33,7 @@ static const char *type_name(const struct field *f)
         return "number";
     case FIELD_SIZE:
     case FIELD_BYTES:
+    case FIELD_BYTES_VM:
         return "size";
     case FIELD_DURATION:
         return "duration";

@@ -3,6 +3,7 @@
    config/config.go, ScrapeConfig.Validate. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -11,6 +12,10 @@
 
 /* ---- scrape_protocols ---- */
 
+#define PROTOCOLS_SORTED \
+    "[OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusProto PrometheusText0.0.4 PrometheusText1.0.0]"
+
+/* Keeps what it knows; check_scrape_protocols tells of the rest. */
 void load_scrape_protocols(struct load *l, const struct node *value, void *to)
 {
     struct config_protocols *p = to;
@@ -19,22 +24,71 @@ void load_scrape_protocols(struct load *l, const struct node *value, void *to)
     if (!node_is_list(l, value, "scrape_protocols"))
         return;
     for (size_t i = 0; i < value->n; i++) {
-        const struct node *item = value->items[i];
         struct str text;
-        if (!node_text(l, item, "scrape_protocols", &text))
+        int word = node_text(l, value->items[i], "scrape_protocols", &text) ? words_index(SHARED_PROTOCOLS, text) : -1;
+        if (word < 0 || (seen & 1U << word))
             continue;
-        int word = words_index(SHARED_PROTOCOLS, text);
-        if (word < 0)
-            problem_add(&l->problems, item->at, "scrape_protocols: unknown scrape protocol %.*s, supported: %s",
-                        STR_ARG(text), SHARED_PROTOCOLS);
-        else if (seen & 1U << word)
-            problem_add(&l->problems, item->at, "duplicated protocol in scrape_protocols");
-        else
-            p->v[p->n++] = (enum config_scrape_protocol)word;
-        seen |= word < 0 ? 0U : 1U << word;
+        p->v[p->n++] = (enum config_scrape_protocol)word;
+        seen |= 1U << word;
     }
-    if (value->n == 0)
-        problem_add(&l->problems, value->at, "scrape_protocols cannot be empty");
+}
+
+/* Which protocol it is, in whatever case; -1 for none. */
+static int protocol_in_any_case(struct str text)
+{
+    struct str rest = str_of(SHARED_PROTOCOLS);
+    for (int i = 0; i < CONFIG_SCRAPE_PROTOCOLS; i++) {
+        size_t n = str_find_char(rest, '|');
+        if (n == text.n && strncasecmp(rest.p, text.p, n) == 0)
+            return i;
+        rest = str_skip(rest, n + 1);
+    }
+    return -1;
+}
+
+/* The list as Go prints one: [a b c]. */
+static const char *go_list(struct load *l, const struct node *list)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < list->n; i++)
+        buf_addf(&text, "%s%.*s", i ? " " : "", STR_ARG(list->items[i]->text));
+    const char *kept = arena_printf(&l->arena, "[%s]", buf_c(&text));
+    buf_free(&text);
+    return kept;
+}
+
+void check_scrape_protocols(struct load *l, const struct node *map, const char *of)
+{
+    const struct node *list = node_get(map, "scrape_protocols");
+    if (!list || list->kind != NODE_LIST)
+        return;
+    if (list->n == 0)
+        problem_add(&l->problems, list->at, "scrape_protocols cannot be empty for %s", of);
+    const char *all = NULL;
+    unsigned seen = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct node *item = list->items[i];
+        if (item->kind != NODE_SCALAR)
+            continue;
+        int word = protocol_in_any_case(item->text);
+        unsigned bit = word < 0 ? 0U : 1U << word;
+        if (seen & bit)
+            problem_add(&l->problems, item->at, "duplicated protocol in scrape_protocols, got %s for %s",
+                        all ? all : (all = go_list(l, list)), of);
+        else if (words_index(SHARED_PROTOCOLS, item->text) < 0)
+            problem_add(&l->problems, item->at,
+                        "scrape_protocols: unknown scrape protocol %.*s, supported: " PROTOCOLS_SORTED " for %s",
+                        STR_ARG(item->text), of);
+        seen |= bit;
+    }
+}
+
+void check_classic_names(struct load *l, const struct node *map)
+{
+    if (field_given(map, "scrape_classic_histograms") && field_given(map, "always_scrape_classic_histograms"))
+        problem_add(&l->problems, field_place(map, "scrape_classic_histograms"),
+                    "at most one of always_scrape_classic_histograms & scrape_classic_histograms must be configured");
 }
 
 void dump_scrape_protocols(struct dump *d, const struct field *f, const void *from)
@@ -88,22 +142,23 @@ static void inherit_limits(struct config_job *job, const struct global *g)
     inherit(&job->label_value_length_limit, g->label_value_length_limit);
     inherit(&job->target_limit, g->target_limit);
     inherit(&job->keep_dropped_targets, g->keep_dropped_targets);
-    inherit(&job->job_series_limit, g->job_series_limit);
     inherit(&job->native_histogram_bucket_limit, g->native_histogram_bucket_limit);
     if (job->native_histogram_min_bucket_factor <= 0)
         job->native_histogram_min_bucket_factor = g->native_histogram_min_bucket_factor;
 }
 
+/* A job that says which names it accepts does not take over how global wants them written. */
 static void inherit_names(struct load *l, struct job_draft *draft)
 {
     struct config_job *job = &draft->job;
     const struct global *g = &l->global;
-    inherit_flag(draft->node, "metric_name_validation_scheme", &job->legacy_names, g->legacy_names);
-    bool given = field_given(draft->node, "metric_name_escaping_scheme");
-    if (!given && g->escaping_given)
-        job->name_escaping = g->name_escaping;
-    else if (!given && job->legacy_names)
-        job->name_escaping = CONFIG_UNDERSCORES;
+    bool own_names = field_given(draft->node, "metric_name_validation_scheme");
+    if (!own_names)
+        job->legacy_names = g->legacy_names;
+    if (!field_given(draft->node, "metric_name_escaping_scheme"))
+        job->name_escaping = !own_names          ? g->name_escaping
+                             : job->legacy_names ? CONFIG_UNDERSCORES
+                                                 : CONFIG_ALLOW_UTF8;
     if (job->legacy_names && job->name_escaping == CONFIG_ALLOW_UTF8)
         problem_add(&l->problems, field_place(draft->node, "metric_name_escaping_scheme"),
                     "utf8 metric names requested but validation scheme is not set to UTF8");
@@ -115,8 +170,11 @@ void job_inherit(struct load *l, struct job_draft *draft)
     const struct global *g = &l->global;
     const struct node *node = draft->node;
     inherit_limits(job, g);
-    if (!field_given(node, "series_limit")) /* an explicit 0 means none, as in vmagent */
+    /* An explicit 0 means none, as in vmagent. */
+    if (!field_given(node, "series_limit"))
         job->series_limit = g->series_limit;
+    if (!field_given(node, "job_series_limit"))
+        job->job_series_limit = g->job_series_limit;
     inherit_flag(node, "scrape_native_histograms", &job->scrape_native_histograms, g->scrape_native_histograms);
     if (!field_given(node, "scrape_classic_histograms"))
         inherit_flag(node, "always_scrape_classic_histograms", &job->always_scrape_classic_histograms,

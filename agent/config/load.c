@@ -168,6 +168,8 @@ static void finish(struct load *l)
     if (g->scrape_timeout_ms == 0)
         g->scrape_timeout_ms =
             g->scrape_interval_ms < GLOBAL_TIMEOUT_MS ? g->scrape_interval_ms : GLOBAL_TIMEOUT_MS;
+    if (g->legacy_names && !g->escaping_given)
+        g->name_escaping = CONFIG_UNDERSCORES;
     for (size_t i = 0; i < l->jobs_n; i++)
         job_finish(l, &l->jobs[i]);
     for (size_t i = 0; i < l->remotes_n; i++)

@@ -82,6 +82,10 @@ extern const struct section section_authorization, section_basic_auth, section_t
 void load_scrape_configs(struct load *l, const struct node *value, void *to);
 void load_remote_writes(struct load *l, const struct node *value, void *to);
 void load_scrape_protocols(struct load *l, const struct node *value, void *to); /* struct config_protocols */
+/* What is wrong with the list in a mapping, which is `of` what. */
+void check_scrape_protocols(struct load *l, const struct node *map, const char *of);
+/* One setting under its old and its new name. */
+void check_classic_names(struct load *l, const struct node *map);
 void dump_scrape_protocols(struct dump *d, const struct field *f, const void *from);
 /* A mapping of label names to values, as heap copies sorted by name. */
 void load_labels(struct load *l, const struct node *value, struct label **labels, size_t *n);

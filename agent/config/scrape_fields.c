@@ -270,7 +270,8 @@ static const struct field scrape_fields[] = {
     {"no_stale_markers", FIELD_BOOL, AT(no_stale_markers), .standard = "false",
      .help = "send none (vmagent)"},
     SHARED_FIELDS(struct config_job),
-    {"max_scrape_size", FIELD_BYTES, FIELD_ALIAS, AT(body_size_limit), .help = "vmagent's body_size_limit"},
+    {"max_scrape_size", FIELD_BYTES_VM, FIELD_ALIAS, AT(body_size_limit),
+     .help = "vmagent's body_size_limit; KB is 1000, KiB is 1024"},
     {"relabel_configs", FIELD_OWN, AT(relabel), .load = load_target_relabel, .show = dump_relabel,
      .section = &section_relabel, .help = "rules for the labels of targets"},
     {"metric_relabel_configs", FIELD_OWN, AT(metric_relabel), .load = load_metric_relabel,
@@ -309,7 +310,10 @@ static const struct field scrape_fields[] = {
 
 static void check_job(struct load *l, const struct node *node, void *to)
 {
-    (void)to;
+    const struct config_job *job = to;
+    const char *name = job->job_name ? job->job_name : "";
+    check_scrape_protocols(l, node, arena_printf(&l->arena, "scrape config with job name \"%s\"", name));
+    check_classic_names(l, node);
     if (!field_given(node, "job_name"))
         problem_add(&l->problems, field_place(node, "job_name"), "job_name is empty");
     if (field_given(node, "max_scrape_size") && field_given(node, "body_size_limit"))

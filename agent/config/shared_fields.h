@@ -17,12 +17,12 @@
      .help = "bytes of a label's value; longer ones fail the scrape"}, \
     {"target_limit", FIELD_COUNT, .at = offsetof(T, target_limit), \
      .help = "targets of a job after relabeling; more fail all its scrapes"}, \
-    {"keep_dropped_targets", FIELD_COUNT, .at = offsetof(T, keep_dropped_targets), \
+    {"keep_dropped_targets", FIELD_COUNT, .at = offsetof(T, keep_dropped_targets), .discovery = true, \
      .help = "how many dropped targets of a job are remembered for pages; 0: 1000"}, \
     {"series_limit", FIELD_COUNT, .at = offsetof(T, series_limit), \
-     .help = "series of a target: known ones stay, new ones beyond it are dropped (vmagent)"}, \
+     .help = "series of a target: known ones stay, new ones beyond it are dropped; 0 in a job: none (vmagent)"}, \
     {"job_series_limit", FIELD_COUNT, .at = offsetof(T, job_series_limit), \
-     .help = "the same of all targets of a job together (obsagent)"}, \
+     .help = "the same of all targets of a job together; 0 in a job: none (obsagent)"}, \
     {"native_histogram_bucket_limit", FIELD_COUNT, .at = offsetof(T, native_histogram_bucket_limit), \
      .help = "buckets of a native histogram: resolution is reduced; where that does not help the scrape fails"}, \
     {"native_histogram_min_bucket_factor", FIELD_NUMBER, .at = offsetof(T, native_histogram_min_bucket_factor), \

@@ -117,6 +117,9 @@ static bool parse_number(const struct target *t, uint64_t *v)
     case FIELD_BYTES:
         good = bytes_parse(t->text, v, &err);
         break;
+    case FIELD_BYTES_VM:
+        good = units_parse_size_vm(t->text, v) || err_set(&err, "\"%.*s\" is not a size", STR_ARG(t->text));
+        break;
     default:
         good = units_parse_duration_vm(t->text, &ms, &err) &&
                (ms >= 0 || err_set(&err, "not a valid duration string: \"%.*s\"", STR_ARG(t->text)));
@@ -215,6 +218,7 @@ static void store(const struct target *t, bool plain, void *base)
     case FIELD_COUNT:
     case FIELD_SIZE:
     case FIELD_BYTES:
+    case FIELD_BYTES_VM:
     case FIELD_DURATION: /* int64_t and uint64_t may alias */
         if (parse_number(t, &number) && to)
             *(uint64_t *)(void *)to = number;

@@ -23,6 +23,7 @@ enum field_type {
     FIELD_COUNT,    /* uint64_t */
     FIELD_SIZE,     /* uint64_t bytes; a unit is needed, as in Prometheus */
     FIELD_BYTES,    /* uint64_t bytes; a bare number is fine too */
+    FIELD_BYTES_VM, /* uint64_t bytes as vmagent takes them: KB is 1000 */
     FIELD_DURATION, /* int64_t milliseconds */
     FIELD_NUMBER,   /* double, not negative */
     FIELD_TEXT,     /* char * */

@@ -150,6 +150,7 @@ static const struct value_case job_cases[] = {
     JOB_NUMBER("body_size_limit: 0", body_size_limit, 0),
     JOB_NUMBER("body_size_limit: 100B", body_size_limit, 100),
     JOB_NUMBER("max_scrape_size: 16MiB", body_size_limit, 16 << 20),
+    JOB_NUMBER("max_scrape_size: 16MB", body_size_limit, 16000000),
     JOB_NUMBER("max_scrape_size: 1000", body_size_limit, 1000),
     JOB_NUMBER("sample_limit: 5000", sample_limit, 5000),
     JOB_NUMBER("label_limit: 30", label_limit, 30),

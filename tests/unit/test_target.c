@@ -170,35 +170,6 @@ static void dropped_target_keeps_its_labels_and_the_rule(void **state)
     config_unref(c);
 }
 
-static uint64_t key_of(const char *lines, const char *discovered, uint64_t *phase)
-{
-    struct config *c = config_of(lines);
-    struct err err = {0};
-    struct target *t = build(c, discovered, &err);
-    assert_non_null(t);
-    uint64_t key = t->key;
-    *phase = t->phase;
-    target_unref(t);
-    config_unref(c);
-    return key;
-}
-
-static void keys_differ_when_scraping_does(void **state)
-{
-    (void)state;
-    uint64_t phase, other;
-    uint64_t key = key_of("", "__address__=h a=b", &phase);
-    assert_true(key == key_of("", "a=b __address__=h __meta_x=y", &other));
-    assert_true(phase == other);
-    assert_true(key != key_of("", "__address__=h a=c", &other));
-    assert_true(phase != other);
-    assert_true(key != key_of("  sample_limit: 5\n", "__address__=h a=b", &other));
-    assert_true(phase == other); /* where it lies in the interval does not depend on settings */
-    assert_true(key != key_of("", "__address__=h a=b __scrape_interval__=20s", &other));
-    assert_true(phase == other);
-    assert_true(key != key_of("", "__address__=h a=b __unix_socket__=/s", &other));
-}
-
 /* A target's own labels win over its job; the job's settings are labels that rules see. */
 static void settings_may_come_from_labels(void **state)
 {
@@ -213,6 +184,9 @@ static void settings_may_come_from_labels(void **state)
          {.sample_limit = 9, .label_limit = 8, .series_limit = 1}},
         {"  sample_limit: 5\n", "__address__=h __sample_limit__=0", {0}},
         {"", "__address__=h __max_scrape_size__=16MiB __stream_parse__=true", {.body_size_limit = 16 << 20}},
+        {"", "__address__=h __max_scrape_size__=1.5mb __stream_parse__=F", {.body_size_limit = 1500000}},
+        {"", "__address__=h __max_scrape_size__=100", {.body_size_limit = 100}},
+        {"  body_size_limit: 1KB\n", "__address__=h __max_scrape_size__=-5MB", {.body_size_limit = 1024}},
         {"  body_size_limit: 1KB\n", "__address__=h __max_scrape_size__=0", {.body_size_limit = 1024}},
         {"  body_size_limit: 1KB\n", "__address__=h __max_scrape_size__=-1", {.body_size_limit = 1024}},
         {"  scrape_native_histograms: true\n", "__address__=h", {.native_histograms = true}},
@@ -220,6 +194,12 @@ static void settings_may_come_from_labels(void **state)
          "__address__=h __scrape_native_histograms__=false __always_scrape_classic_histograms__=true "
          "__convert_classic_histograms_to_nhcb__=true",
          {.classic_histograms_too = true, .nhcb = true}},
+        {"  always_scrape_classic_histograms: true\n  convert_classic_histograms_to_nhcb: true\n", "__address__=h",
+         {.classic_histograms_too = true, .nhcb = true}},
+        {"  always_scrape_classic_histograms: true\n",
+         "__address__=h __scrape_native_histograms__=1 __always_scrape_classic_histograms__=0 "
+         "__convert_classic_histograms_to_nhcb__=T",
+         {.native_histograms = true, .nhcb = true}},
         {RULES "  - {source_labels: [__scrape_native_histograms__], regex: 'false', target_label: "
                "__scrape_native_histograms__, replacement: 'true'}\n",
          "__address__=h", {.native_histograms = true}},
@@ -245,37 +225,128 @@ static void settings_may_come_from_labels(void **state)
 
 static void wrong_settings_say_so(void **state)
 {
+    static const struct {
+        const char *label, *message;
+    } ROWS[] = {
+        {"__sample_limit__=x", "label __sample_limit__: \"x\" is not a whole number of at least 0"},
+        {"__sample_limit__=-1", "label __sample_limit__: \"-1\" is not a whole number of at least 0"},
+        {"__label_limit__=1.5", "label __label_limit__: \"1.5\" is not a whole number of at least 0"},
+        {"__series_limit__=99999999999999999999",
+         "label __series_limit__: \"99999999999999999999\" is not a whole number of at least 0"},
+        {"__max_scrape_size__=big", "label __max_scrape_size__: \"big\" is not a size"},
+        {"__max_scrape_size__=-big", "label __max_scrape_size__: \"-big\" is not a size"},
+        {"__max_scrape_size__=-", "label __max_scrape_size__: \"-\" is not a size"},
+        {"__stream_parse__=perhaps", "label __stream_parse__: \"perhaps\" is not true or false"},
+        {"__stream_parse__=yes", "label __stream_parse__: \"yes\" is not true or false"},
+        {"__scrape_native_histograms__=1x", "label __scrape_native_histograms__: \"1x\" is not true or false"},
+        {"__always_scrape_classic_histograms__=on",
+         "label __always_scrape_classic_histograms__: \"on\" is not true or false"},
+        {"__convert_classic_histograms_to_nhcb__=2",
+         "label __convert_classic_histograms_to_nhcb__: \"2\" is not true or false"},
+    };
     (void)state;
-    expect_error("", "__address__=h __sample_limit__=x",
-                 "label __sample_limit__: \"x\" is not a whole number of at least 0");
-    expect_error("", "__address__=h __max_scrape_size__=big", "label __max_scrape_size__: \"big\" is not a size");
-    expect_error("", "__address__=h __stream_parse__=perhaps",
-                 "label __stream_parse__: \"perhaps\" is not true or false");
-    expect_error("", "__address__=h __scrape_native_histograms__=1x",
-                 "label __scrape_native_histograms__: \"1x\" is not true or false");
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        char *discovered = xasprintf("__address__=h %s", ROWS[i].label);
+        expect_error("", discovered, ROWS[i].message);
+        free(discovered);
+    }
 }
 
-static uint64_t series_key_of(const char *job, const char *labels)
+static struct target *target_of(const char *job, const char *labels)
 {
     struct config *c = config_of(job);
     struct err err = {0};
     struct target *t = build(c, labels, &err);
-    uint64_t key = t->series_key;
-    target_unref(t);
+    if (!t)
+        fail_msg("%s", err.msg);
     config_unref(c);
-    return key;
+    return t;
 }
 
-static void series_keys_outlive_what_changes_no_series(void **state)
+/* What makes another target of it, and what of that leaves its series as they are. */
+static void keys_say_what_has_changed(void **state)
 {
+    static const struct {
+        const char *job, *labels;
+        bool other_key, other_series, other_phase;
+    } ROWS[] = {
+        {"", "__address__=h", false, false, false},
+        {"", "__meta_x=y __address__=h", false, false, false},
+        {"", "__address__=h __other=y", false, false, false},
+        {"", "__address__=h __stream_parse__=true", false, false, false},
+        {"  keep_dropped_targets: 5\n", "__address__=h", false, false, false},
+        {"", "__address__=h __scrape_native_histograms__=false", false, false, false},
+        {"  sample_limit: 5\n", "__address__=h", true, false, false},
+        {"  scrape_interval: 20s\n", "__address__=h", true, false, false},
+        {"  scrape_align_interval: 20s\n", "__address__=h", true, false, false},
+        {"  scrape_offset: 20s\n", "__address__=h", true, false, false},
+        {"  bearer_token: a\n", "__address__=h", true, false, false},
+        {"", "__address__=h __scrape_interval__=20s", true, false, false},
+        {"", "__address__=h __scrape_timeout__=9s", true, false, false},
+        {"", "__address__=h __sample_limit__=5", true, false, false},
+        {"", "__address__=h __series_limit__=5", true, false, false},
+        {"", "__address__=h __max_scrape_size__=5", true, false, false},
+        {"", "__address__=h __label_limit__=5", true, true, false},
+        {"", "__address__=h __scrape_native_histograms__=true", true, true, false},
+        {"", "__address__=h __always_scrape_classic_histograms__=true", true, true, false},
+        {"", "__address__=h __convert_classic_histograms_to_nhcb__=true", true, true, false},
+        {"", "__address__=h __unix_socket__=/s", true, true, false},
+        {"  honor_labels: true\n", "__address__=h", true, true, false},
+        {"  metric_relabel_configs: [{target_label: a, replacement: b}]\n", "__address__=h", true, true, false},
+        {"", "__address__=h a=b", true, true, true},
+        {"", "__address__=g instance=h", true, true, true},
+        {"", "__address__=h __metrics_path__=/p", true, true, true},
+        {"", "__address__=h __param_a=b", true, true, true},
+    };
+    struct target *plain = target_of("", "__address__=h");
     (void)state;
-    uint64_t key = series_key_of("", "__address__=h");
-    assert_true(key == series_key_of("  sample_limit: 5\n  scrape_interval: 20s\n", "__address__=h"));
-    assert_true(key == series_key_of("", "__address__=h __series_limit__=5"));
-    assert_true(key != series_key_of("", "__address__=h __label_limit__=5"));
-    assert_true(key != series_key_of("", "__address__=h __scrape_native_histograms__=true"));
-    assert_true(key != series_key_of("  honor_labels: true\n", "__address__=h"));
-    assert_true(key != series_key_of("", "__address__=h a=b"));
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct target *t = target_of(ROWS[i].job, ROWS[i].labels);
+        if ((t->key != plain->key) != ROWS[i].other_key ||
+            (t->series_key != plain->series_key) != ROWS[i].other_series ||
+            (t->phase != plain->phase) != ROWS[i].other_phase)
+            fail_msg("%s %s", ROWS[i].job, ROWS[i].labels);
+        target_unref(t);
+    }
+    target_unref(plain);
+}
+
+static void alignment_comes_from_the_job(void **state)
+{
+    struct target *t = target_of("  scrape_align_interval: 5m\n  scrape_offset: 90s\n", "__address__=h");
+    (void)state;
+    assert_int_equal(t->align_ms, 300000);
+    assert_int_equal(t->offset_ms, 90000);
+    target_unref(t);
+    t = target_of("", "__address__=h");
+    assert_int_equal(t->align_ms, 0);
+    assert_int_equal(t->offset_ms, 0);
+    target_unref(t);
+}
+
+/* All but its labels and what comes of them stays. */
+static void a_label_more_is_another_target(void **state)
+{
+    struct target *t = target_of("  scrape_offset: 1s\n  sample_limit: 7\n", "__address__=h __unix_socket__=/s");
+    struct target *made = target_with_label(t, STR("shard"), STR("3"));
+    struct target *same = target_with_label(t, STR("job"), STR("j"));
+    struct buf got;
+    (void)state;
+    buf_init(&got, 65536);
+    print_labels(made->labels, made->labels_n, &got);
+    assert_string_equal(buf_c(&got), "instance=h job=j shard=3");
+    assert_string_equal(made->url, t->url);
+    assert_string_equal(made->unix_socket, "/s");
+    assert_int_equal(made->offset_ms, 1000);
+    assert_int_equal(made->settings.sample_limit, 7);
+    assert_true(made->phase == t->phase);
+    assert_true(made->key != t->key);
+    assert_true(made->series_key != t->series_key);
+    assert_int_equal(same->labels_n, t->labels_n);
+    buf_free(&got);
+    target_unref(same);
+    target_unref(made);
+    target_unref(t);
 }
 
 int main(void)
@@ -287,10 +358,11 @@ int main(void)
         cmocka_unit_test(what_is_wrong_says_so),
         cmocka_unit_test(timing_may_come_from_labels),
         cmocka_unit_test(dropped_target_keeps_its_labels_and_the_rule),
-        cmocka_unit_test(keys_differ_when_scraping_does),
         cmocka_unit_test(settings_may_come_from_labels),
         cmocka_unit_test(wrong_settings_say_so),
-        cmocka_unit_test(series_keys_outlive_what_changes_no_series),
+        cmocka_unit_test(keys_say_what_has_changed),
+        cmocka_unit_test(alignment_comes_from_the_job),
+        cmocka_unit_test(a_label_more_is_another_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
