@@ -52,6 +52,13 @@ void relabel_free(struct relabel_rules *rules);
 size_t relabel_count(const struct relabel_rules *rules);
 /* A new list holding a's rules and then b's; either may be NULL. The parts are copied by reference count. */
 struct relabel_rules *relabel_concat(struct relabel_rules *a, struct relabel_rules *b);
+/* For metric_name_validation_scheme: legacy. False with err and *bad_field as of relabel_compile when rule `index`
+   could only give a label a name that Prometheus did not have before UTF-8. vmagent's actions always pass. */
+bool relabel_check_legacy(const struct relabel_rules *rules, size_t index, enum relabel_field *bad_field,
+                          struct err *err) MUSTCHECK;
+/* From now on `replace` leaves alone what it would give such a name. Only of a list that is not in use yet; one that
+   relabel_concat makes of it is as relabel_compile would make it. */
+void relabel_set_legacy(struct relabel_rules *rules);
 
 /* Runs the rules over l in order. False when a rule dropped the set (l is then whatever it was at that
    moment). New text goes to l->arena, so the labels may outlive the rules. Labels left empty are removed at the

@@ -79,7 +79,7 @@ static void set_all(struct labels *l, const struct label *pairs, size_t n)
 
 /* ---- Prometheus's actions ---- */
 
-static void apply_replace(const struct rule *r, struct labels *l)
+static void apply_replace(const struct rule *r, bool legacy, struct labels *l)
 {
     struct regex_match m;
     struct str value = join(r, l), target = r->target_label, replaced;
@@ -90,6 +90,8 @@ static void apply_replace(const struct rule *r, struct labels *l)
         return;
     }
     if (r->target && (!expand(r->target, &m, l, &target) || target.n == 0 || !str_is_utf8(target)))
+        return;
+    if (r->target && legacy && !labels_is_legacy_name(target))
         return;
     if (expand(r->replaced_by, &m, l, &replaced))
         set_or_delete(l, target, replaced);
@@ -262,11 +264,11 @@ static bool ifs_hold(const struct rule *r, const struct labels *l)
     return r->ifs_n == 0;
 }
 
-static void rewrite(const struct rule *r, struct labels *l)
+static void rewrite(const struct rule *r, bool legacy, struct labels *l)
 {
     switch (r->action) {
     case ACTION_REPLACE:
-        apply_replace(r, l);
+        apply_replace(r, legacy, l);
         break;
     case ACTION_REPLACE_ALL:
         apply_replace_all(r, l);
@@ -296,7 +298,7 @@ static void rewrite(const struct rule *r, struct labels *l)
     }
 }
 
-bool rule_apply(const struct rule *r, struct labels *l)
+bool rule_apply(const struct rule *r, bool legacy, struct labels *l)
 {
     if (!ifs_hold(r, l))
         return r->action != ACTION_KEEP && r->action != ACTION_KEEP_METRICS;
@@ -322,7 +324,7 @@ bool rule_apply(const struct rule *r, struct labels *l)
     case ACTION_DROP_IF_CONTAINS:
         return !target_contains_sources(r, l);
     default:
-        rewrite(r, l);
+        rewrite(r, legacy, l);
         return true;
     }
 }

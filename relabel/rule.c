@@ -96,12 +96,7 @@ static enum relabel_field lowest(unsigned fields)
     return (enum relabel_field)(fields & (0u - fields));
 }
 
-/* s in quotes as Go's %q has it, as far as it fits; for messages. */
-struct quoted {
-    char text[256];
-};
-
-static struct quoted quote(struct str s)
+struct quoted rule_quote(struct str s)
 {
     struct quoted q = {"\""};
     size_t n = 1;
@@ -129,7 +124,7 @@ static bool check_target(const struct check *c)
                       "relabel configuration for %s action requires 'target_label' value", name);
     if (!str_is_utf8(target))
         return REFUSE(c, RELABEL_TARGET_LABEL, "%s is invalid 'target_label' for %s action",
-                      quote(target).text, name);
+                      rule_quote(target).text, name);
     return true;
 }
 
@@ -151,7 +146,7 @@ static bool check_prometheus(const struct check *c)
         return REFUSE(c, RELABEL_REPLACEMENT, "'replacement' can not be set for %s action", name);
     if (r->action == ACTION_LABELMAP && (r->replacement.n == 0 || !str_is_utf8(r->replacement)))
         return REFUSE(c, RELABEL_REPLACEMENT, "%s is invalid 'replacement' for labelmap action",
-                      quote(r->replacement).text);
+                      rule_quote(r->replacement).text);
     if (is_one_of(r, EQUALS) && not_for_equals)
         return REFUSE(c, lowest(not_for_equals),
                       "%s action requires only 'source_labels' and `target_label`, and no other fields",
@@ -181,7 +176,7 @@ static struct quoted quote_sources(const struct relabel_source *src)
     struct quoted q = {"["};
     size_t n = 1;
     for (size_t i = 0; i < src->source_labels_n; i++) {
-        struct quoted one = quote(src->source_labels[i]);
+        struct quoted one = rule_quote(src->source_labels[i]);
         size_t more = strlen(one.text);
         if (n + more + 3 > sizeof q.text)
             break;

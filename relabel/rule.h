@@ -50,14 +50,22 @@ struct rule {
 struct relabel_rules {
     struct rule **v;
     size_t n;
+    bool legacy; /* labels get no names but those from before UTF-8 */
 };
+
+/* A text in quotes as Go's %q has it, as far as it fits; for messages. */
+struct quoted {
+    char text[256];
+};
+
+struct quoted rule_quote(struct str s);
 
 const char *rule_action_name(enum relabel_action action);
 /* NULL with err and *field set. */
 struct rule *rule_new(const struct relabel_source *src, struct err *err, enum relabel_field *field) MUSTCHECK;
 struct rule *rule_ref(struct rule *r);
 void rule_unref(struct rule *r);
-/* False when the rule drops the set. */
-bool rule_apply(const struct rule *r, struct labels *l) MUSTCHECK;
+/* False when the rule drops the set. `legacy` as of the list it stands in. */
+bool rule_apply(const struct rule *r, bool legacy, struct labels *l) MUSTCHECK;
 
 #endif

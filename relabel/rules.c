@@ -60,7 +60,7 @@ struct relabel_rules *relabel_concat(struct relabel_rules *a, struct relabel_rul
 bool relabel_apply(const struct relabel_rules *rules, struct labels *l)
 {
     for (size_t i = 0; i < rules->n; i++) {
-        if (!rule_apply(rules->v[i], l))
+        if (!rule_apply(rules->v[i], rules->legacy, l))
             return false;
     }
     labels_drop_empty(l);
@@ -193,7 +193,7 @@ bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, r
     for (size_t i = 0; kept && i < rules->n; i++) {
         struct buf text;
         uint64_t before = labels_hash(l);
-        kept = rule_apply(rules->v[i], l);
+        kept = rule_apply(rules->v[i], rules->legacy, l);
         buf_init(&text, 64 * 1024);
         format_rule(rules->v[i], &text);
         trace(ctx, i, rules->v[i]->line, buf_str(&text), l, labels_hash(l) != before, kept);

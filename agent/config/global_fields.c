@@ -107,12 +107,22 @@ static const struct field global_fields[] = {
     {"query_log_file", FIELD_TEXT, FIELD_NO_EFFECT, .help = "an agent answers no queries"},
 };
 
+static void check_external_names(struct load *l, const struct node *labels)
+{
+    for (size_t i = 0; labels && labels->kind == NODE_MAP && i < labels->n; i++)
+        if (labels->pairs[i].key.n > 0 && !labels_is_legacy_name(labels->pairs[i].key))
+            problem_add(&l->problems, labels->pairs[i].at, "\"%.*s\" is not a valid label name",
+                        STR_ARG(labels->pairs[i].key));
+}
+
 static void check_global(struct load *l, const struct node *node, void *to)
 {
     struct global *g = to;
     check_scrape_protocols(l, node, "global config");
     check_classic_names(l, node);
     g->escaping_given = g->escaping_given || field_given(node, "metric_name_escaping_scheme");
+    if (g->legacy_names)
+        check_external_names(l, node_get(node, "external_labels"));
     int64_t interval = g->scrape_interval_ms ? g->scrape_interval_ms : GLOBAL_INTERVAL_MS;
     if (g->scrape_timeout_ms > interval)
         problem_add(&l->problems, field_place(node, "scrape_timeout"),

@@ -60,7 +60,7 @@ static const char *type_name(const struct field *f)
 
 static void help_field(const struct field *f, struct buf *out)
 {
-    buf_addf(out, "  %-26s %-9s", f->name, type_name(f));
+    buf_addf(out, "  %-34s %-9s", f->name, type_name(f));
     if (f->standard)
         buf_addf(out, " %-9s", f->standard);
     else

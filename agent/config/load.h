@@ -96,6 +96,10 @@ void load_groups(struct load *l, const struct node *value, struct config_group *
 void load_relabel(struct load *l, const struct node *value, const char *null_rule,
                   struct relabel_rules **rules);
 
+/* For metric_name_validation_scheme: legacy: reports the rules from `first` on that break it, which stand in the list
+   `list` (NULL: nothing is reported), and makes all of them keep to it. */
+void legacy_relabel(struct load *l, const struct node *list, struct relabel_rules *rules, size_t first);
+
 /* Fills in what comes from global and checks what needs it; then the hash. */
 void job_finish(struct load *l, struct job_draft *draft);
 /* Its parts: all but timing and rules from global; both hashes. */

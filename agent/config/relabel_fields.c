@@ -143,6 +143,12 @@ static bool read_rule(struct load *l, const struct node *node, const char *null_
     return l->problems.n == before;
 }
 
+/* The place of the field that a message is about; of the rule when it is about all of it. */
+static struct place rule_place(const struct node *rule, enum relabel_field field)
+{
+    return field == 0 ? rule->at : field_place(rule, relabel_fields[__builtin_ctz((unsigned)field)].name);
+}
+
 /* relabel_compile stops at the first bad rule; each is tried alone to tell of all. */
 static void try_rule(struct load *l, const struct node *node, const struct relabel_source *rule)
 {
@@ -150,12 +156,22 @@ static void try_rule(struct load *l, const struct node *node, const struct relab
     size_t bad = 0;
     enum relabel_field field = 0;
     struct relabel_rules *one = relabel_compile(rule, 1, &err, &bad, &field);
-    struct place at = node->at;
-    if (field != 0)
-        at = field_place(node, relabel_fields[__builtin_ctz((unsigned)field)].name);
     if (!one)
-        problem_add(&l->problems, at, "%s", err.msg);
+        problem_add(&l->problems, rule_place(node, field), "%s", err.msg);
     relabel_free(one);
+}
+
+void legacy_relabel(struct load *l, const struct node *list, struct relabel_rules *rules, size_t first)
+{
+    size_t n = relabel_count(rules);
+    for (size_t i = first; list && list->kind == NODE_LIST && i < n && i - first < list->n; i++) {
+        struct err err = {0};
+        enum relabel_field field = 0;
+        const struct node *rule = list->items[i - first];
+        if (!relabel_check_legacy(rules, i, &field, &err))
+            problem_add(&l->problems, rule_place(rule, field), "%s", err.msg);
+    }
+    relabel_set_legacy(rules);
 }
 
 void load_relabel(struct load *l, const struct node *value, const char *null_rule,

@@ -194,7 +194,10 @@ void remote_finish(struct load *l, struct remote_draft *draft)
         free(r->name);
         r->name = xasprintf("remote-%08x", (unsigned)hash_bytes(r->url, strlen(r->url)));
     }
+    size_t own = r->write_relabel ? relabel_count(r->write_relabel) : 0;
     struct relabel_rules *rules = write_rules(l, draft);
+    if (l->global.legacy_names)
+        legacy_relabel(l, node_get(draft->node, "write_relabel_configs"), rules, relabel_count(rules) - own);
     relabel_free(r->write_relabel);
     r->write_relabel = rules;
 

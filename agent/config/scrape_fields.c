@@ -372,11 +372,14 @@ static void check_addresses(struct load *l, const struct job_draft *draft)
 }
 
 /* Global rules first, then the job's; never NULL. */
-static struct relabel_rules *with_global(struct relabel_rules *global, struct relabel_rules *own)
+static void join_rules(struct load *l, const struct job_draft *draft, const char *field, struct relabel_rules *global,
+                       struct relabel_rules **rules)
 {
-    struct relabel_rules *all = relabel_concat(global, own);
+    struct relabel_rules *own = *rules;
+    *rules = relabel_concat(global, own);
     relabel_free(own);
-    return all;
+    if (draft->job.legacy_names)
+        legacy_relabel(l, node_get(draft->node, field), *rules, global ? relabel_count(global) : 0);
 }
 
 static void finish_timing(struct load *l, struct job_draft *draft)
@@ -399,8 +402,8 @@ void job_finish(struct load *l, struct job_draft *draft)
     struct config_job *job = &draft->job;
     finish_timing(l, draft);
     job_inherit(l, draft);
-    job->relabel = with_global(l->global.relabel, job->relabel);
-    job->metric_relabel = with_global(l->global.metric_relabel, job->metric_relabel);
+    join_rules(l, draft, "relabel_configs", l->global.relabel, &job->relabel);
+    join_rules(l, draft, "metric_relabel_configs", l->global.metric_relabel, &job->metric_relabel);
     check_addresses(l, draft);
     job_hash(job);
 }

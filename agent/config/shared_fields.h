@@ -40,14 +40,14 @@
     {"normalize_le_quantile", FIELD_BOOL, .at = offsetof(T, normalize_le_quantile), .standard = "false", \
      .help = "write le and quantile as Prometheus 3 does: 1 becomes 1.0 (obsagent)"}, \
     {"metric_name_validation_scheme", FIELD_FLAG, .at = offsetof(T, legacy_names), .words = "utf8|legacy", \
-     .help = "which names are accepted"}, \
+     .help = "which names are accepted; utf8 unless given"}, \
     {"metric_name_escaping_scheme", FIELD_ENUM, .at = offsetof(T, name_escaping), \
      .words = "allow-utf-8|underscores|dots|values", \
-     .help = "how targets are asked to write names (allow-utf-8; underscores with legacy names)"}, \
+     .help = "how targets are asked to write names; allow-utf-8, or underscores with legacy names, unless given"}, \
     {"scrape_protocols", FIELD_OWN, .at = offsetof(T, scrape_protocols), .load = load_scrape_protocols, \
      .show = dump_scrape_protocols, \
-     .help = "formats to ask for, best first (OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0, " \
-             "PrometheusText0.0.4; PrometheusProto first with scrape_native_histograms)"}, \
+     .help = "formats to ask for, best first; unless given OpenMetricsText1.0.0, OpenMetricsText0.0.1, " \
+             "PrometheusText1.0.0, PrometheusText0.0.4, with PrometheusProto first for scrape_native_histograms"}, \
     {"scrape_failure_log_file", FIELD_PATH, .at = offsetof(T, scrape_failure_log_file), \
      .help = "a file that gets a line of JSON for each failed scrape"}
 

@@ -152,6 +152,29 @@ static const struct value_case job_cases[] = {
     JOB_NUMBER("max_scrape_size: 16MiB", body_size_limit, 16 << 20),
     JOB_NUMBER("max_scrape_size: 16MB", body_size_limit, 16000000),
     JOB_NUMBER("max_scrape_size: 1000", body_size_limit, 1000),
+    JOB_NUMBER("target_limit: 9", target_limit, 9),
+    JOB_NUMBER("keep_dropped_targets: 10", keep_dropped_targets, 10),
+    JOB_NUMBER("series_limit: 11", series_limit, 11),
+    JOB_NUMBER("job_series_limit: 12", job_series_limit, 12),
+    JOB_NUMBER("native_histogram_bucket_limit: 160", native_histogram_bucket_limit, 160),
+    JOB_BOOL("scrape_native_histograms: true", scrape_native_histograms, 1),
+    JOB_BOOL("always_scrape_classic_histograms: true", always_scrape_classic_histograms, 1),
+    JOB_BOOL("scrape_classic_histograms: true", always_scrape_classic_histograms, 1),
+    JOB_BOOL("convert_classic_histograms_to_nhcb: true", convert_classic_histograms_to_nhcb, 1),
+    JOB_BOOL("track_timestamps_staleness: true", track_timestamps_staleness, 1),
+    JOB_BOOL("normalize_le_quantile: true", normalize_le_quantile, 1),
+    JOB_BOOL("metric_name_validation_scheme: legacy", legacy_names, 1),
+    JOB_WORD("metric_name_validation_scheme: legacy", name_escaping, CONFIG_UNDERSCORES),
+    JOB_WORD("metric_name_escaping_scheme: values", name_escaping, CONFIG_VALUES),
+    JOB_BOOL("fallback_scrape_protocol: PrometheusProto", has_fallback_protocol, 1),
+    JOB_WORD("fallback_scrape_protocol: PrometheusProto", fallback_protocol, CONFIG_PROTO),
+    JOB_TEXT("scrape_failure_log_file: /f.log", scrape_failure_log_file, "/f.log"),
+    JOB_TEXT("scrape_failure_log_file: \"\"", scrape_failure_log_file, NULL),
+    JOB_NUMBER("scrape_align_interval: 1h", scrape_align_interval_ms, 3600000),
+    JOB_NUMBER("scrape_offset: 1m30s", scrape_offset_ms, 90000),
+    JOB_BOOL("disable_keepalive: true", disable_keepalive, 1),
+    JOB_BOOL("scrape_on_shutdown: true", scrape_on_shutdown, 1),
+    JOB_BOOL("offer_zstd: true", offer_zstd, 1),
     JOB_NUMBER("sample_limit: 5000", sample_limit, 5000),
     JOB_NUMBER("label_limit: 30", label_limit, 30),
     JOB_NUMBER("label_name_length_limit: 200", label_name_length_limit, 200),
@@ -267,6 +290,10 @@ static const struct value_case remote_cases[] = {
     RW_TEXT("drain: fifo", url, "http://h/api/v1/write"),
     RW_TEXT("rate_limit: 0", url, "http://h/api/v1/write"),
     RW_TEXT("protobuf_message: prometheus.WriteRequest", url, "http://h/api/v1/write"),
+    RW_BOOL("", send_exemplars, 0),
+    RW_BOOL("", send_native_histograms, 0),
+    RW_BOOL("send_exemplars: true", send_exemplars, 1),
+    RW_BOOL("send_native_histograms: true", send_native_histograms, 1),
     RW_TEXT("send_exemplars: false", url, "http://h/api/v1/write"),
     RW_TEXT("send_native_histograms: false", url, "http://h/api/v1/write"),
     RW_TEXT("sigv4:", url, "http://h/api/v1/write"),
@@ -620,7 +647,17 @@ static void test_job_hash(void **state)
         "scrape_interval: 61s", "scrape_timeout: 9s", "metrics_path: /x", "scheme: https", "params: {a: [b]}",
         "honor_labels: true", "honor_timestamps: false", "enable_compression: false", "extra_scrape_metrics: true",
         "no_stale_markers: true", "body_size_limit: 1KB", "sample_limit: 1", "label_limit: 1",
-        "label_name_length_limit: 1", "label_value_length_limit: 1", "bearer_token: a", "bearer_token: b",
+        "label_name_length_limit: 1", "label_value_length_limit: 1", "target_limit: 1", "series_limit: 1",
+        "job_series_limit: 1", "native_histogram_bucket_limit: 1", "native_histogram_min_bucket_factor: 1.00000001",
+        "native_histogram_min_bucket_factor: 1.00000002", "scrape_native_histograms: true",
+        "always_scrape_classic_histograms: true", "convert_classic_histograms_to_nhcb: true",
+        "track_timestamps_staleness: true", "normalize_le_quantile: true", "metric_name_validation_scheme: legacy",
+        "metric_name_escaping_scheme: dots", "scrape_protocols: [PrometheusText0.0.4]",
+        "scrape_protocols: [PrometheusText0.0.4, PrometheusProto]",
+        "scrape_protocols: [PrometheusProto, PrometheusText0.0.4]", "fallback_scrape_protocol: OpenMetricsText1.0.0",
+        "fallback_scrape_protocol: PrometheusText0.0.4", "scrape_failure_log_file: /a", "scrape_align_interval: 1s",
+        "scrape_offset: 1s", "disable_keepalive: true", "scrape_on_shutdown: true", "offer_zstd: true",
+        "bearer_token: a", "bearer_token: b",
         "authorization: {credentials: a, type: x}", "basic_auth: {username: a, password: b}",
         "basic_auth: {username: a, password: c}", "headers: ['A: b']", "headers: ['A-Key: b']",
         "headers: ['A-Key: c']", "tls_config: {server_name: a}", "tls_config: {insecure_skip_verify: true}",
@@ -645,7 +682,9 @@ static void test_job_hash(void **state)
     }
     static const char *const same[] = {
         "", "static_configs: [{targets: [a:1]}]", "file_sd_configs: [{files: [a.json]}]", "scrape_interval: 1m",
-        "scrape_interval: 60s", "stream_parse: true", "honor_timestamps: true", "tls_config: {}",
+        "scrape_interval: 60s", "stream_parse: true", "keep_dropped_targets: 5", "relabel_debug: true",
+        "metric_relabel_debug: true", "target_limit: 0", "max_scrape_size: 0", "scrape_native_histograms: false",
+        "metric_name_escaping_scheme: allow-utf-8", "scrape_offset: 0s", "honor_timestamps: true", "tls_config: {}",
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         char *yaml = xasprintf("scrape_configs:\n- job_name: j\n  %s\n", same[i]);
@@ -664,7 +703,8 @@ static void test_remote_hash(void **state)
     static const char *const different[] = {
         "", "name: a", "remote_timeout: 1s", "queue_config: {min_backoff: 2s}", "queue_config: {max_backoff: 2s}",
         "queue_config: {max_samples_per_send: 5}", "max_bytes: 5", "max_age: 5s", "max_request_bytes: 5",
-        "on_reject: drop", "metadata_config: {send: false}", "metadata_config: {send_interval: 2s}",
+        "on_reject: drop", "send_exemplars: true", "send_native_histograms: true", "metadata_config: {send: false}",
+        "metadata_config: {send_interval: 2s}",
         "bearer_token: a", "bearer_token: b", "bearer_token_file: /a", "headers: {A: b}", "follow_redirects: false",
         "write_relabel_configs: [{target_label: a, replacement: b}]", "tls_config: {ca_file: /a}",
     };
@@ -714,8 +754,8 @@ static void test_secrets_hidden(void **state)
 static void test_good_files(void **state)
 {
     (void)state;
-    static const char *const files[] = {"prometheus.yml", "vmagent.yml", "agent.yml", "every-field.yml",
-                                       "includes.yml"};
+    static const char *const files[] = {"prometheus.yml", "prometheus3.yml", "vmagent.yml", "agent.yml",
+                                       "every-field.yml", "includes.yml"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = xasprintf(DATA "good/%s", files[i]);
         struct config *c = load_file(path);
@@ -737,7 +777,7 @@ static void test_good_files(void **state)
 static void test_meaning_of_good_files(void **state)
 {
     (void)state;
-    static const char *const files[] = {"prometheus.yml", "vmagent.yml", "agent.yml"};
+    static const char *const files[] = {"prometheus.yml", "prometheus3.yml", "vmagent.yml", "agent.yml"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *path = xasprintf(DATA "good/%s", files[i]), *want_path = xasprintf(DATA "good/want/%s", files[i]);
         struct config *c = load_file(path), *want = load_file(want_path);

@@ -398,6 +398,52 @@ static void test_rules(void **state)
 
 /* The help text */
 
+/* A line of a section's help that begins so, however many blanks stand between the columns. */
+static void check_help_line(const char *section, const char *want)
+{
+    struct buf help, words;
+    buf_init(&help, 1 << 20);
+    buf_init(&words, 1 << 20);
+    assert_true(config_help(section, &help));
+    for (size_t k = 0; k < help.n; k++)
+        if (help.p[k] != ' ' || (words.n > 0 && words.p[words.n - 1] != ' '))
+            buf_add_char(&words, help.p[k]);
+    char line[128];
+    snprintf(line, sizeof line, "\n %s", want);
+    if (!strstr(buf_c(&words), line))
+        fail_msg("%s: %s", section, want);
+    buf_free(&words);
+    buf_free(&help);
+}
+
+/* Field, type and default as help shows them, for all that says how targets are scraped. */
+static void check_help_of_fields(void)
+{
+    static const char *const both[] = {
+        "body_size_limit size -", "sample_limit number -", "label_limit number -", "label_name_length_limit number -",
+        "label_value_length_limit number -", "target_limit number -", "keep_dropped_targets number -",
+        "series_limit number -", "job_series_limit number -", "native_histogram_bucket_limit number -",
+        "native_histogram_min_bucket_factor number -", "scrape_native_histograms bool false",
+        "always_scrape_classic_histograms bool false", "scrape_classic_histograms bool -",
+        "convert_classic_histograms_to_nhcb bool false", "extra_scrape_metrics bool false",
+        "normalize_le_quantile bool false", "metric_name_validation_scheme word -",
+        "metric_name_escaping_scheme word -", "scrape_protocols - formats", "scrape_failure_log_file path -",
+        "relabel_configs list -", "metric_relabel_configs list -",
+    };
+    static const char *const jobs[] = {
+        "fallback_scrape_protocol word -", "track_timestamps_staleness bool false", "scrape_align_interval duration 0s",
+        "scrape_offset duration 0s", "disable_keepalive bool false", "scrape_on_shutdown bool false",
+        "offer_zstd bool false", "relabel_debug bool -", "metric_relabel_debug bool -", "max_scrape_size size -",
+    };
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
+        check_help_line("scrape_config", both[i]);
+        check_help_line("global", both[i]);
+    }
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++)
+        check_help_line("scrape_config", jobs[i]);
+    check_help_line("global", "total_series_limit number -");
+}
+
 static void test_help(void **state)
 {
     (void)state;
@@ -420,11 +466,12 @@ static void test_help(void **state)
     assert_false(config_help("nonsense", &one));
     assert_int_equal(one.n, 0);
     static const char *const parts[] = {
-        "  scrape_interval            duration ", "files of 16 MiB, 64 levels of nesting",
+        "  scrape_interval                    duration ", "files of 16 MiB, 64 levels of nesting",
         "Not supported yet:", "kubernetes_sd_configs", "protocol (only rw1)",
         "Refused, because an agent cannot honour them", "alerting rule_files remote_read",
-        "  max_samples_per_send       number    10000",
+        "  max_samples_per_send               number    10000",
     };
+    check_help_of_fields();
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(buf_c(&all), parts[i]))
             fail_msg("not in the help: %s", parts[i]);

@@ -411,6 +411,96 @@ static void test_concat_shares_rules(void **state)
     relabel_free(none);
 }
 
+/* "" for a rule that passes. */
+static void check_legacy(const char *rule, const char *want, enum relabel_field want_field)
+{
+    struct err err = {0};
+    enum relabel_field field = 0;
+    struct relabel_rules *rules = compile(rule, &err);
+    if (!rules)
+        fail_msg("%s: %s", rule, err.msg);
+    bool good = relabel_check_legacy(rules, 0, &field, &err);
+    if (good != (*want == '\0') || (!good && (strcmp(err.msg, want) != 0 || field != want_field)))
+        fail_msg("%s: %s (%d)", rule, good ? "passes" : err.msg, (int)field);
+    relabel_free(rules);
+}
+
+static void test_legacy_names(void **state)
+{
+    /* Prometheus's TestTargetLabelLegacyValidity, and more */
+    static const struct {
+        const char *target;
+        bool good;
+    } TARGETS[] = {
+        {"-label", false}, {"label", true}, {"label${1}", true}, {"${1}label", true}, {"${1}", true},
+        {"${", false}, {"$", false}, {"${}", false}, {"foo${", false}, {"$1", true}, {"asd$2asd", true},
+        {"-foo${1}bar-", false}, {"bar.foo${1}bar", false}, {"_${1}_", true}, {"foo${bar}foo", true},
+        {"9a", false}, {"a9", true}, {"${1}9", true}, {"a$", false}, {"${a.b}", false}, {"a:b", false},
+        {"gr\xc3\xb6\xc3\x9f" "e", false}, {"a${1", false}, {"$1$2", true}, {"__name__", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof TARGETS / sizeof *TARGETS; i++) {
+        char rule[128], want[128] = "";
+        snprintf(rule, sizeof rule, "source=a  target=%s", TARGETS[i].target);
+        if (!TARGETS[i].good)
+            snprintf(want, sizeof want, "\"%s\" is invalid 'target_label' for replace action", TARGETS[i].target);
+        check_legacy(rule, want, RELABEL_TARGET_LABEL);
+        snprintf(rule, sizeof rule, "action=labelmap  regex=(.*)  replacement=%s", TARGETS[i].target);
+        if (!TARGETS[i].good)
+            snprintf(want, sizeof want, "\"%s\" is invalid 'replacement' for labelmap action", TARGETS[i].target);
+        check_legacy(rule, want, RELABEL_REPLACEMENT);
+    }
+    static const char *const PLAIN[] = {"lowercase", "uppercase", "keepequal", "dropequal"};
+    for (size_t i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++) {
+        char rule[128], want[128];
+        snprintf(rule, sizeof rule, "action=%s  source=a  target=b", PLAIN[i]);
+        check_legacy(rule, "", 0);
+        snprintf(rule, sizeof rule, "action=%s  source=a  target=b$1", PLAIN[i]);
+        snprintf(want, sizeof want, "\"b$1\" is invalid 'target_label' for %s action", PLAIN[i]);
+        check_legacy(rule, want, RELABEL_TARGET_LABEL);
+    }
+    check_legacy("action=hashmod  source=a  target=a.b  modulus=2",
+                 "\"a.b\" is invalid 'target_label' for hashmod action", RELABEL_TARGET_LABEL);
+    check_legacy("action=drop  source=a.b  regex=c", "", 0);
+    check_legacy("action=labeldrop  regex=a.b", "", 0);
+    check_legacy("action=replace_all  source=a  target=a.b  regex=c", "", 0);
+}
+
+/* The same rule in a list that keeps to names from before UTF-8, and in one that does not. */
+static void test_legacy_list_leaves_other_names_alone(void **state)
+{
+    struct err err = {0};
+    struct arena arena;
+    struct relabel_rules *any = compile("source=a  target=$1  replacement=x", &err);
+    struct relabel_rules *legacy = relabel_concat(any, NULL), *lists[] = {any, legacy};
+    static const struct fact FACTS[] = {
+        {"a.b", "{a=\"a.b\",\"a.b\"=\"x\"}", "{a=\"a.b\"}"},
+        {"9", "{\"9\"=\"x\",a=\"9\"}", "{a=\"9\"}"},
+        {"c9", "{a=\"c9\",c9=\"x\"}", "{a=\"c9\",c9=\"x\"}"},
+    };
+    (void)state;
+    assert_non_null(any);
+    relabel_set_legacy(legacy);
+    arena_init(&arena);
+    for (size_t i = 0; i < 2 * sizeof FACTS / sizeof *FACTS; i++) {
+        const struct fact *fact = &FACTS[i / 2];
+        struct labels l;
+        struct buf out;
+        labels_init(&l, &arena);
+        buf_init(&out, 4096);
+        labels_push(&l, STR("a"), str_of(fact->rule));
+        assert_true(relabel_apply(lists[i % 2], &l));
+        labels_sort(&l);
+        labels_format(&l, &out);
+        assert_string_equal(buf_c(&out), i % 2 ? fact->want : fact->in);
+        buf_free(&out);
+        labels_free(&l);
+    }
+    relabel_free(any);
+    relabel_free(legacy);
+    arena_free(&arena);
+}
+
 static void test_dump_is_yaml(void **state)
 {
     struct err err = {0};
@@ -584,6 +674,8 @@ int main(void)
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_a_hostile_value_is_linear),
         cmocka_unit_test(test_concat_shares_rules),
+        cmocka_unit_test(test_legacy_names),
+        cmocka_unit_test(test_legacy_list_leaves_other_names_alone),
         cmocka_unit_test(test_dump_is_yaml),
         cmocka_unit_test(test_trace_tells_each_step),
         cmocka_unit_test(test_bad_rule_and_field_are_told),
