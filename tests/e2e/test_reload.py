@@ -290,6 +290,7 @@ def test_unchanged_targets_notice_nothing(run, tmp_path, pair):
     ups = lambda: [t for labels, t, _ in named(receiver.snapshot(), "up") if labels["job"] == "one"]
     agent = run(Agent, tmp_path, config({"one": target}, endpoints))
     wait_for("scrapes", lambda: len(ups()) >= 4)
+    untouched = ups()
     for jobs in ({"zero": more, "one": target}, {"one": target}, {"one": target, "two": (more, "  sample_limit: 7\n")}):
         agent.reconfigure(config(jobs, endpoints))
     before = ups()
@@ -299,7 +300,10 @@ def test_unchanged_targets_notice_nothing(run, tmp_path, pair):
     assert not [s for s in samples if s[2] == STALE]
     assert [v for _, _, v in named(samples, "scrape_series_added")][0] == 2
     assert set(v for _, _, v in named(samples, "scrape_series_added")[1:]) == {0}
-    assert all(400 < b - a < 600 for a, b in zip(ups(), ups()[1:])), "the schedule goes on as it was"
+    # A busy machine may delay some scrapes, but a schedule that began anew would shift all that follow or add one.
+    shifts = [(b - a + 250) % 500 - 250 for a in untouched for b in ups()[len(before) :]]
+    assert min(map(abs, shifts)) < 30, "the schedule goes on as it was"
+    assert len(ups()) <= (ups()[-1] - ups()[0] + 250) // 500 + 1
 
 
 def test_a_removed_job_ends_with_stale_markers(run, tmp_path, pair):
