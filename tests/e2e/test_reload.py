@@ -149,7 +149,7 @@ def test_auto_reload_looks_at_contents(run, tmp_path, pair):
     wait_for("a changed file of the pattern", lambda: jobs() == {"one", "other"})
     (tmp_path / "jobs" / "a.yml").unlink()
     wait_for("a file less", lambda: jobs() == {"one"})
-    assert agent.total("obsagent_config_reloads_total", result="success") == 3
+    wait_for("three counted", lambda: agent.total("obsagent_config_reloads_total", result="success") == 3)
 
     write_atomically(agent.config_path, "scrape_configs: 7\n")
     wait_for("the failure", lambda: agent.total("obsagent_config_last_reload_successful") == 0)
