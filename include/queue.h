@@ -44,18 +44,64 @@ void queue_push(struct queue *q, struct block *b);
 struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx),
                                        void *ctx, struct err *err) MUSTCHECK;
 /* Blocks taken and not acknowledged stay undelivered; the cursor stays on disk when anything is left. What is
-   pushed from now on is not kept for this reader; what others keep of it on disk is, from the next start on. */
+   pushed from now on is not kept for this reader, also when it is opened again. */
 void queue_reader_close(struct queue_reader *r);
+/* A number that stands for where the reader's endpoint delivers to, kept with its cursor; 0 = unknown. */
+void queue_reader_key(struct queue_reader *r, uint64_t key);
+
+/* A name with a cursor that nobody has opened. */
+struct queue_idle {
+    char name[128];
+    uint64_t key;
+    uint64_t blocks; /* that it has not delivered */
+};
+/* At most max of them; returns how many there are. */
+size_t queue_idle_readers(struct queue *q, struct queue_idle *out, size_t max);
+bool queue_knows(struct queue *q, const char *name);
+/* Gives the place of an idle name to a new one, which is not known yet. False when that cannot be. */
+bool queue_reader_rename(struct queue *q, const char *from, const char *to);
 /* Own caps of the endpoint; 0 = none. */
 void queue_reader_limits(struct queue_reader *r, uint64_t max_bytes, int64_t max_age_ms);
 
-/* The next block in order whose lane has none out for this reader; NULL when there is none. The reference
-   belongs to the caller until queue_ack or queue_release. Blocks of an earlier run all come before those of
-   this run. May read from disk. Only from the reader's own thread. */
+/* Two streams instead of one: what is pushed from now on is taken beside what waited before, and does not wait for it.
+   Each stream keeps the order of each lane. What waits too long in the fresh stream, as after an outage, belongs to the
+   backlog then. False: one stream again, the oldest first. */
+void queue_reader_drain(struct queue_reader *r, bool fresh_first);
+
+/* How far a batch has come that its owner cuts into strands: of each, how many series (from its start) are through. */
+#define QUEUE_STRANDS_MAX 8
+struct queue_progress {
+    uint32_t strands; /* 0 = nothing is known of the batch */
+    uint32_t series[QUEUE_STRANDS_MAX];
+};
+
+enum queue_stream { QUEUE_BACKLOG, QUEUE_FRESH };
+
+/* What to take: at most so many blocks (1 ..), samples and bytes as they wait; the first block comes in any case. */
+struct queue_wish {
+    enum queue_stream stream;
+    size_t blocks;
+    uint64_t samples, bytes;
+};
+
+/* The next blocks in order of one lane that has none out in this stream: returns how many (0 = none), in out, which has
+   room for QUEUE_BATCH_MAX. The references belong to the caller until queue_ack or queue_release. Blocks of an earlier
+   run all come before those of this run. When they were under way before (in an earlier run even), exactly the same
+   ones come again, whatever is wished, and *progress tells what need not be sent once more; strands is 0 otherwise.
+   May read from disk. Only from the reader's own thread. */
+#define QUEUE_BATCH_MAX 256
+size_t queue_take_some(struct queue_reader *r, const struct queue_wish *wish, struct block **out,
+                       struct queue_progress *progress);
+/* One block of any stream, fresh ones first; NULL when there is none. */
 struct block *queue_take(struct queue_reader *r);
-/* Done with the block, whatever became of its samples (the caller has booked them): the cursor moves past
-   it. */
+/* Done with these blocks, whatever became of their samples (the caller has booked them): the cursor moves past
+   them. They are what one queue_take_some returned. */
+void queue_ack_all(struct queue_reader *r, struct block *const *blocks, size_t n);
 void queue_ack(struct queue_reader *r, struct block *b);
+/* Of the batch, which stays out, this much is through and booked by the caller: it counts as buffered no longer, and is
+   not sent again after a restart. Only for batches in which each series has one sample. */
+void queue_note_progress(struct queue_reader *r, struct block *const *blocks, size_t n,
+                         const struct queue_progress *progress);
 /* Gives it back undelivered; the next queue_take of the lane returns it again. */
 void queue_release(struct queue_reader *r, struct block *b);
 /* The endpoint says whether it is failing: while any is, blocks go to disk at once. */

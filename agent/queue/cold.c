@@ -154,6 +154,8 @@ static void warm(struct queue *q, struct log_segment *s, uint32_t blocks, uint64
         if (!(s->pending & (1u << i)))
             continue;
         r->cold--;
+        if (samples < s->samples)
+            reader_forget_batches(r, s->first_seq, s->last_seq);
         r->blocks -= s->entries - blocks;
         r->samples -= s->samples - samples;
         r->bytes -= s->bytes - bytes;

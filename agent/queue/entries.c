@@ -8,6 +8,8 @@
 
 /* An emptied array that is larger than this is given back. */
 #define KEPT_ENTRIES 4096
+/* So many dead entries between living ones are no harm. */
+#define DEAD_KEPT 512
 
 struct entry *entry_at(const struct queue *q, size_t i)
 {
@@ -63,10 +65,22 @@ bool entry_is_pending(const struct entry *e, const struct queue_reader *r)
     return (e->pending & (1u << r->slot)) != 0;
 }
 
+/* The block, when the reader holds it, or NULL. */
+static struct block *held_block(const struct entry *e, const struct queue_reader *r)
+{
+    for (int stream = 0; stream < 2 && e->lane < CURSOR_LANES_MAX; stream++) {
+        const struct held *h = &r->out[stream][e->lane];
+        for (size_t i = 0; i < h->n; i++) {
+            if (h->v[i]->seq == e->seq)
+                return h->v[i];
+        }
+    }
+    return NULL;
+}
+
 bool entry_is_out(const struct entry *e, const struct queue_reader *r)
 {
-    const struct block *out = e->lane < CURSOR_LANES_MAX ? r->out[e->lane] : NULL;
-    return out && out->seq == e->seq;
+    return held_block(e, r) != NULL;
 }
 
 void entry_set_block(struct queue *q, struct entry *e, struct block *b)
@@ -96,7 +110,8 @@ void entry_claim(struct entry *e, struct queue_reader *r)
         r->from_seq = e->seq;
 }
 
-/* Nobody needs the entry: its bytes may go. The entry itself stays until it is at the front. */
+/* Nobody needs the entry: its bytes may go. The entry itself stays until it is at the front, or until too many like
+   it are between the others. */
 static void release(struct queue *q, struct entry *e)
 {
     struct log_segment *s = e->segment;
@@ -106,13 +121,36 @@ static void release(struct queue *q, struct entry *e)
         segments_leave(q, s, 1);
 }
 
+static bool is_dead(const struct entry *e)
+{
+    return e->pending == 0 && !e->unclaimed;
+}
+
+/* The living ones close up. */
+static void compact(struct queue *q)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->n; i++) {
+        struct entry *e = entry_at(q, i);
+        if (is_dead(e))
+            release(q, e);
+        else
+            *entry_at(q, n++) = *e;
+    }
+    q->n = n;
+    q->dead = 0;
+}
+
 void entries_trim(struct queue *q)
 {
-    while (q->n && entry_at(q, 0)->pending == 0 && !entry_at(q, 0)->unclaimed) {
+    while (q->n && is_dead(entry_at(q, 0))) {
         release(q, entry_at(q, 0));
         q->head++;
         q->n--;
+        q->dead -= q->dead > 0;
     }
+    if (q->dead > DEAD_KEPT && q->dead > q->n / 2)
+        compact(q);
     if (q->n == 0)
         q->head = 0;
     if (q->n == 0 && q->cap > KEPT_ENTRIES) {
@@ -128,8 +166,10 @@ void entry_settle(struct queue *q, struct entry *e, struct queue_reader *r)
     r->blocks--;
     r->samples -= e->samples;
     r->bytes -= e->bytes;
-    if (e->pending == 0)
+    if (e->pending == 0) {
         release(q, e);
+        q->dead++;
+    }
     entries_trim(q);
     reader_update_cursor(r);
 }
@@ -179,6 +219,7 @@ void entry_lose(struct queue *q, uint64_t seq, uint32_t mask, enum ledger_reason
     for (unsigned i = 0; e && i < READERS_MAX; i++) {
         if (!(lose & (1u << i)))
             continue;
+        reader_forget_batches(q->readers[i], seq, seq);
         book_loss(q, q->readers[i], jobs, e->samples, reason);
         entry_settle(q, e, q->readers[i]);
         e = entry_find(q, seq);
@@ -190,8 +231,9 @@ void entry_leave_segment(struct queue *q, struct entry *e)
 {
     struct log_segment *s = e->segment;
     for (unsigned i = 0; !e->block && i < READERS_MAX; i++) {
-        if (q->readers[i] && entry_is_pending(e, q->readers[i]) && entry_is_out(e, q->readers[i]))
-            entry_set_block(q, e, block_ref(q->readers[i]->out[e->lane]));
+        struct block *held = q->readers[i] && entry_is_pending(e, q->readers[i]) ? held_block(e, q->readers[i]) : NULL;
+        if (held)
+            entry_set_block(q, e, block_ref(held));
     }
     if (!e->block || !s)
         return;

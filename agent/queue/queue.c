@@ -178,6 +178,18 @@ static void keep_ram_cap(struct queue *q)
     }
 }
 
+/* What comes from here on is not owed to those that nobody has open. */
+static void close_idle(struct queue *q)
+{
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        struct queue_reader *r = q->readers[i];
+        if (!r || r->active || r->cursor.closed_at != CURSOR_OPEN)
+            continue;
+        r->cursor.closed_at = q->next_seq;
+        r->cursor_dirty = true;
+    }
+}
+
 static bool any_active(const struct queue *q)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
@@ -190,6 +202,7 @@ static bool any_active(const struct queue *q)
 /* Under the lock: the readers to tell, in out. */
 static size_t append(struct queue *q, struct block *b, struct queue_reader **readers)
 {
+    close_idle(q);
     b->seq = q->next_seq++;
     ledger_scraped(q->ledger, b);
     q->scraped += b->samples;

@@ -64,6 +64,12 @@ struct entry {
     int64_t pushed_ms; /* monotonic */
 };
 
+/* Blocks that a reader has taken from one lane, in order; references of ours. */
+struct held {
+    struct block **v;
+    size_t n, cap;
+};
+
 struct queue_reader {
     struct queue *q;
     unsigned slot; /* its bit in entry.pending */
@@ -79,8 +85,11 @@ struct queue_reader {
 
     uint64_t from_seq; /* nothing before it is pending for this reader */
     uint32_t cold;     /* cold segments that are pending for it */
-    struct block *out[CURSOR_LANES_MAX]; /* taken and not yet acknowledged; a reference of ours */
-    uint64_t blocks, samples, bytes;     /* pending */
+    bool fresh_first;
+    uint64_t fresh_from; /* the fresh stream begins here; CURSOR_OPEN = there is none */
+    uint64_t fresh_seq;  /* nothing in it before this is pending */
+    struct held out[2][CURSOR_LANES_MAX]; /* by stream */
+    uint64_t blocks, samples, bytes;      /* pending */
     uint64_t scraped_at_close;           /* to book what was scraped while it was closed */
     int64_t read_retry_ms;               /* not before, after the disk failed to read */
     uint64_t read_failed_seq;
@@ -107,6 +116,7 @@ struct queue {
 
     struct entry *v;
     size_t head, n, cap; /* entries are v[head..head+n) */
+    size_t dead;         /* of them, those that nobody needs, behind others */
     uint64_t next_seq;
     uint64_t held_seq; /* the first of a file that could not be read now: no stored cursor passes it; 0 = none */
     uint64_t first_own_seq; /* of this run */
@@ -203,7 +213,7 @@ int recover_directory(const struct queue *q, bool *held, bool *read_only, struct
    reads. `late`: blocks of this run exist already; false when what is found cannot be put before them. */
 bool recover_contents(struct queue *q, bool late) MUSTCHECK;
 
-/* ---- reader.c, reader_cursor.c ---- */
+/* ---- reader.c, reader_take.c, reader_ack.c, reader_cursor.c ---- */
 
 /* A slot for a reader of this name, remembered only; NULL when all are taken. Under the lock. */
 struct queue_reader *reader_add(struct queue *q, const char *name);
@@ -214,6 +224,16 @@ void reader_free(struct queue_reader *r);
 
 /* The first entry in the array that is pending for r, or q->n. Under the lock. */
 size_t reader_first(const struct queue_reader *r);
+/* Begins a fresh stream with what is pushed next, unless there is no room for its place in the cursor. */
+void reader_begin_fresh(struct queue_reader *r);
+/* Blocks of [from, to] are lost or missing: a batch with one of them is no batch any more, what was done of it counts
+   as buffered again. Under the lock. */
+void reader_forget_batches(struct queue_reader *r, uint64_t from, uint64_t to);
+void reader_forget_batch(struct queue_reader *r, struct cursor_batch *batch);
+uint64_t progress_sum(const struct queue_progress *p);
+/* Puts b into what r holds, or takes it out; a reference of r's. */
+void held_add(struct held *h, struct block *b);
+bool held_remove(struct held *h, const struct block *b);
 /* Brings the cursor up to what is pending; under the lock. */
 void reader_update_cursor(struct queue_reader *r);
 enum store_how { STORE_UNLESS_BUSY, STORE, STORE_SYNC };

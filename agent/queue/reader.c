@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* reader: an endpoint's way through the log: taking blocks lane by lane, and giving them back. */
-#include "pack.h"
+/* reader: an endpoint's place in the log: its slot and name, opening and closing, what waits for it. */
 #include "queue_private.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* How far behind the first pending block a free lane is looked for. */
-#define LOOKAHEAD 4096
-/* A cold segment is brought back when fewer blocks than this are before it. */
-#define THAW_AHEAD 64
-/* A block that the disk fails to read so often, DISK_RETRY_MS apart, is lost: the others are behind it. */
-#define READ_FAILURES_MAX 5
 
 /* ---- slots ---- */
 
@@ -31,8 +20,9 @@ struct queue_reader *reader_add(struct queue *q, const char *name)
         r->slot = i;
         r->cursor_fd = -1;
         r->from_seq = q->next_seq;
+        r->fresh_from = CURSOR_OPEN;
         snprintf(r->name, sizeof r->name, "%s", name);
-        snprintf(r->cursor.name, sizeof r->cursor.name, "%s", name);
+        cursor_init(&r->cursor, name);
         pthread_mutex_init(&r->cursor_lock, NULL);
         q->readers[i] = r;
         return r;
@@ -45,6 +35,10 @@ void reader_free(struct queue_reader *r)
     if (r->cursor_fd >= 0)
         close(r->cursor_fd);
     pthread_mutex_destroy(&r->cursor_lock);
+    for (size_t lane = 0; lane < CURSOR_LANES_MAX; lane++) {
+        free(r->out[QUEUE_BACKLOG][lane].v);
+        free(r->out[QUEUE_FRESH][lane].v);
+    }
     free(r);
 }
 
@@ -107,12 +101,22 @@ static uint64_t booked_before(struct queue *q, const char *name)
     return out > sum.restored ? out - sum.restored : 0;
 }
 
+/* Nothing that was pushed while the reader was closed is owed to it, also when others keep it on disk. */
+static void skip_closed_time(struct queue_reader *r)
+{
+    struct cursor *c = &r->cursor;
+    if (c->closed_at != CURSOR_OPEN && c->closed_at < r->q->next_seq)
+        (void)cursor_add_window(c, c->closed_at, r->q->next_seq); /* no room: after a restart it is sent as well */
+    c->closed_at = CURSOR_OPEN;
+}
+
 /* Under the lock: claims what nobody has claimed, and books what was scraped without the reader. */
 static void activate(struct queue_reader *r, bool is_new)
 {
     struct queue *q = r->q;
     if (is_new)
         r->scraped_at_close = booked_before(q, r->name);
+    skip_closed_time(r);
     reader_claim_unclaimed(r);
     if (q->scraped > r->scraped_at_close)
         ledger_absent(q->ledger, str_of(r->name), q->scraped - r->scraped_at_close);
@@ -151,15 +155,22 @@ struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (
     return r;
 }
 
+static void give_back_all(struct held *h)
+{
+    while (h->n)
+        block_unref(h->v[--h->n]);
+}
+
 void queue_reader_close(struct queue_reader *r)
 {
     struct queue *q = r->q;
     pthread_mutex_lock(&q->lock);
     for (size_t lane = 0; lane < CURSOR_LANES_MAX; lane++) {
-        block_unref(r->out[lane]);
-        r->out[lane] = NULL;
+        give_back_all(&r->out[QUEUE_BACKLOG][lane]);
+        give_back_all(&r->out[QUEUE_FRESH][lane]);
     }
     r->active = false;
+    r->fresh_from = CURSOR_OPEN;
     r->scraped_at_close = q->scraped; /* now: the wait below lets others push */
     while (r->notifying)
         pthread_cond_wait(&q->quiet, &q->lock);
@@ -178,6 +189,33 @@ void queue_reader_limits(struct queue_reader *r, uint64_t max_bytes, int64_t max
     pthread_mutex_unlock(&r->q->lock);
 }
 
+void queue_reader_key(struct queue_reader *r, uint64_t key)
+{
+    pthread_mutex_lock(&r->q->lock);
+    r->cursor_dirty = r->cursor_dirty || r->cursor.key != key;
+    r->cursor.key = key;
+    pthread_mutex_unlock(&r->q->lock);
+}
+
+void reader_begin_fresh(struct queue_reader *r)
+{
+    if (!cursor_add_window(&r->cursor, r->q->next_seq, 0))
+        return;
+    r->fresh_from = r->fresh_seq = r->q->next_seq;
+    r->cursor_dirty = true;
+}
+
+void queue_reader_drain(struct queue_reader *r, bool fresh_first)
+{
+    pthread_mutex_lock(&r->q->lock);
+    if (fresh_first && !r->fresh_first)
+        reader_begin_fresh(r);
+    else if (!fresh_first)
+        r->fresh_from = CURSOR_OPEN;
+    r->fresh_first = fresh_first;
+    pthread_mutex_unlock(&r->q->lock);
+}
+
 void queue_reader_failing(struct queue_reader *r, bool failing)
 {
     pthread_mutex_lock(&r->q->lock);
@@ -187,176 +225,67 @@ void queue_reader_failing(struct queue_reader *r, bool failing)
     pthread_mutex_unlock(&r->q->lock);
 }
 
-/* ---- take ---- */
+/* ---- names ---- */
 
-static bool lane_is_free(const struct queue_reader *r, const struct entry *e)
+size_t queue_idle_readers(struct queue *q, struct queue_idle *out, size_t max)
 {
-    return e->lane < CURSOR_LANES_MAX && !r->out[e->lane];
-}
-
-/* The first pending entry of a free lane, of the oldest run that has any: runs do not mix, because their
-   lanes may hold the same series. Nothing behind the cold segment is looked at; *thaw when it is near. */
-static struct entry *choose(const struct queue_reader *r, const struct log_segment *cold, bool *thaw)
-{
-    const struct queue *q = r->q;
-    struct entry *found = NULL;
-    uint32_t run = 0;
-    size_t ahead = 0, first = reader_first(r);
-    for (size_t i = first; i < q->n && i < first + LOOKAHEAD; i++) {
-        struct entry *e = entry_at(q, i);
-        if (cold && e->seq > cold->first_seq)
-            break;
-        if (!entry_is_pending(e, r))
-            continue;
-        run = ahead == 0 ? e->run : run;
-        if (e->run != run || (found && ahead >= THAW_AHEAD))
-            break;
-        ahead++;
-        if (!found && lane_is_free(r, e))
-            found = e;
-        if (found && !cold)
-            break;
-    }
-    *thaw = cold && (ahead == 0 || (ahead < THAW_AHEAD && cold->run == run));
-    return found;
-}
-
-/* The block of e, for r. NULL when it is lost, or when the disk cannot read now: then *wait. Releases the
-   lock meanwhile. */
-static struct block *fetch(struct queue_reader *r, const struct entry *e, bool *wait)
-{
-    struct queue *q = r->q;
-    struct err err = {0};
-    uint64_t seq = e->seq;
-    uint32_t bytes = e->bytes;
-    int why;
-    *wait = clock_mono_ms() < r->read_retry_ms;
-    if (*wait)
-        return NULL;
-    struct block *b = segments_fetch(q, e->segment, e->offset, false, &why, &err);
-    if (b) {
-        q->read_bytes += bytes;
-        r->read_failures = 0;
-        return b;
-    }
-    r->read_failures = r->read_failed_seq == seq ? r->read_failures + 1 : 1;
-    r->read_failed_seq = seq;
-    bool gone = why == ENOENT || why == EBADMSG || (why == EIO && r->read_failures >= READ_FAILURES_MAX);
-    if (gone) {
-        log_error("queue", "block %llu is lost: %s", (unsigned long long)seq, err.msg);
-        q->corrupt++;
-        entry_lose(q, seq, ALL_READERS, LEDGER_CORRUPT);
-        return NULL;
-    }
-    disk_failed(q, "cannot read", err.msg, why);
-    r->read_retry_ms = clock_mono_ms() + DISK_RETRY_MS;
-    *wait = true;
-    return NULL;
-}
-
-/* A block in RAM, unpacked; releases the lock for that. NULL when it is lost. */
-static struct block *from_ram(struct queue_reader *r, const struct entry *e)
-{
-    struct queue *q = r->q;
-    struct block *b = block_ref(e->block);
-    struct err err = {0};
-    uint64_t seq = e->seq;
-    if (!b->raw_size)
-        return b;
-    pthread_mutex_unlock(&q->lock);
-    struct block *opened = pack_open(b, &err);
-    block_unref(b);
+    size_t n = 0;
     pthread_mutex_lock(&q->lock);
-    if (!opened) {
-        log_error("queue", "block %llu is lost: %s", (unsigned long long)seq, err.msg);
-        q->corrupt++;
-        entry_lose(q, seq, ALL_READERS, LEDGER_CORRUPT);
-    }
-    return opened;
-}
-
-/* Under the lock. NULL when another one may be tried, unless *wait. */
-static struct block *take_entry(struct queue_reader *r, struct entry *e, bool *wait)
-{
-    uint64_t seq = e->seq;
-    uint32_t lane = e->lane;
-    struct block *b = e->block ? from_ram(r, e) : fetch(r, e, wait);
-    e = entry_find(r->q, seq);
-    if (b && (!e || !entry_is_pending(e, r))) { /* dropped meanwhile, and booked */
-        block_unref(b);
-        return NULL;
-    }
-    if (b)
-        r->out[lane] = block_ref(b);
-    return b;
-}
-
-struct block *queue_take(struct queue_reader *r)
-{
-    struct queue *q = r->q;
-    struct block *b = NULL;
-    bool wait = false, unreadable = false;
-    pthread_mutex_lock(&q->lock);
-    while (!b && !wait) {
-        bool thaw;
-        struct log_segment *cold = cold_first(r);
-        struct entry *e = choose(r, cold, &thaw);
-        if (thaw && !unreadable) {
-            unreadable = !cold_thaw(q, cold);
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        const struct queue_reader *r = q->readers[i];
+        if (!r || r->active)
             continue;
+        if (n < max) {
+            out[n] = (struct queue_idle){.key = r->cursor.key, .blocks = r->blocks};
+            memcpy(out[n].name, r->name, sizeof out[n].name);
         }
-        if (!e)
-            break;
-        b = take_entry(r, e, &wait);
+        n++;
     }
     pthread_mutex_unlock(&q->lock);
-    return b;
+    return n;
 }
 
-/* ---- give back ---- */
-
-/* Under the lock. */
-static void put_back(struct queue_reader *r, const struct block *b)
+bool queue_knows(struct queue *q, const char *name)
 {
-    if (b->lane < CURSOR_LANES_MAX && r->out[b->lane] && r->out[b->lane]->seq == b->seq) {
-        block_unref(r->out[b->lane]);
-        r->out[b->lane] = NULL;
-    }
+    pthread_mutex_lock(&q->lock);
+    bool known = reader_find(q, name) != NULL;
+    pthread_mutex_unlock(&q->lock);
+    return known;
 }
 
-/* The lanes of another run are other lanes. */
-static void advance_lane(struct cursor *c, const struct entry *e)
-{
-    if (e->run != c->run) {
-        c->run = e->run;
-        memset(c->acked, 0, sizeof c->acked);
-    }
-    c->acked[e->lane] = e->seq;
-}
-
-void queue_ack(struct queue_reader *r, struct block *b)
+/* Under the lock, which it releases meanwhile. The file of the new name is there before the one of the old name goes: a
+   crash leaves both, and a reader too many, but never none. */
+static void move_file(struct queue_reader *r, const char *old_name)
 {
     struct queue *q = r->q;
-    pthread_mutex_lock(&q->lock);
-    struct entry *e = entry_find(q, b->seq);
-    put_back(r, b);
-    if (e && entry_is_pending(e, r)) {
-        bool on_disk = q->oldest || q->spilling; /* also what this one is the last of */
-        advance_lane(&r->cursor, e);
-        entry_settle(q, e, r);
-        if (on_disk)
-            reader_store_cursor(r, STORE_UNLESS_BUSY);
-    }
-    pthread_mutex_unlock(&q->lock);
-    block_unref(b);
+    reader_forget_file(r);
+    reader_store_cursor(r, STORE_SYNC);
+    if (r->cursor_dirty || q->lock_fd < 0)
+        return;
+    char *path = cursor_path(q->dir, old_name);
+    unlink(path);
+    free(path);
 }
 
-void queue_release(struct queue_reader *r, struct block *b)
+bool queue_reader_rename(struct queue *q, const char *from, const char *to)
 {
-    pthread_mutex_lock(&r->q->lock);
-    put_back(r, b);
-    pthread_mutex_unlock(&r->q->lock);
-    block_unref(b);
+    char old_name[CURSOR_NAME_MAX];
+    pthread_mutex_lock(&q->lock);
+    struct queue_reader *r = reader_find(q, from);
+    bool can = r && !r->active && !r->notifying && !r->storing && !reader_find(q, to) && strlen(to) < CURSOR_NAME_MAX;
+    if (can) {
+        /* In the books it is as if the one name had lost sight of these samples and the other one had found them. */
+        ledger_absent(q->ledger, str_of(from), r->samples);
+        r->scraped_at_close = booked_before(q, to);
+        ledger_restored(q->ledger, str_of(to), r->samples);
+        memcpy(old_name, r->name, sizeof old_name);
+        snprintf(r->name, sizeof r->name, "%s", to);
+        memset(r->cursor.name, 0, sizeof r->cursor.name);
+        memcpy(r->cursor.name, r->name, strlen(r->name));
+        move_file(r, old_name);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return can;
 }
 
 /* ---- state ---- */

@@ -58,14 +58,19 @@ static bool store(struct queue_reader *r, bool sync, int *to_sync)
 {
     struct queue *q = r->q;
     bool created;
+    struct buf slot;
     if (!open_file(r, &created))
         return false;
+    buf_init(&slot, CURSOR_SLOT_BYTES);
     pthread_mutex_lock(&q->lock);
-    struct cursor snapshot = r->cursor;
-    r->cursor.turn++;
+    cursor_encode(&r->cursor, &slot);
+    uint64_t turn = r->cursor.turn;
+    q->written_bytes += slot.n;
     r->cursor_dirty = false;
     pthread_mutex_unlock(&q->lock);
-    if (!cursor_write(r->cursor_fd, &snapshot))
+    bool written = cursor_put(r->cursor_fd, turn, buf_str(&slot));
+    buf_free(&slot);
+    if (!written)
         return false;
     /* Synced without the lock: an acknowledgement must not find it taken for as long as a disk takes. */
     *to_sync = sync || created ? dup(r->cursor_fd) : -1;

@@ -28,7 +28,7 @@ struct found {
 };
 
 struct listing {
-    struct cursor *cursors;
+    struct cursor **cursors;
     size_t cursors_n, cursors_cap;
     struct file_list segments;
 };
@@ -77,18 +77,20 @@ int recover_directory(const struct queue *q, bool *held, bool *read_only, struct
 static void list_cursor(struct listing *l, const char *path)
 {
     char name[CURSOR_NAME_MAX];
-    struct cursor c;
+    struct cursor *c = xmalloc(sizeof *c);
     (void)cursor_name_of(strrchr(path, '/') + 1, name);
-    if (!cursor_read(path, &c)) {
+    if (!cursor_read(path, c)) {
         if (name[0])
             log_error("queue", "%s is damaged: what is on disk will be sent to %s again", path, name);
         else
             log_error("queue", "%s is damaged, and its endpoint is unknown: it is not used", path);
-        memcpy(c.name, name, sizeof name);
+        memcpy(c->name, name, sizeof name);
     }
-    if (c.name[0]) {
-        l->cursors = xgrow(l->cursors, &l->cursors_cap, l->cursors_n + 1, sizeof *l->cursors);
+    if (c->name[0]) {
+        l->cursors = xgrow(l->cursors, &l->cursors_cap, l->cursors_n + 1, sizeof(struct cursor *));
         l->cursors[l->cursors_n++] = c;
+    } else {
+        free(c);
     }
 }
 
@@ -107,6 +109,8 @@ static bool list_directory(const struct queue *q, struct listing *l)
 static void listing_free(struct listing *l)
 {
     file_list_free(&l->segments);
+    for (size_t i = 0; i < l->cursors_n; i++)
+        free(l->cursors[i]);
     free(l->cursors);
 }
 
@@ -176,9 +180,8 @@ static uint64_t largest_seq(const struct listing *l)
 {
     uint64_t max = 0;
     for (size_t i = 0; i < l->cursors_n; i++) {
-        max = l->cursors[i].low > max ? l->cursors[i].low : max;
-        for (size_t k = 0; k < CURSOR_LANES_MAX; k++)
-            max = l->cursors[i].acked[k] > max ? l->cursors[i].acked[k] : max;
+        uint64_t highest = cursor_highest(l->cursors[i]);
+        max = highest > max ? highest : max;
     }
     for (size_t i = 0; i < l->segments.n; i++) {
         struct contents c;
@@ -195,6 +198,7 @@ static uint64_t largest_seq(const struct listing *l)
 /* The cursors found, by the slots of their readers; NULL for a reader that has none. */
 struct places {
     const struct cursor *of[READERS_MAX];
+    uint64_t restored[READERS_MAX]; /* samples, not in the books yet */
     bool any;
 };
 
@@ -202,8 +206,10 @@ struct places {
 static void take_cursor(struct queue_reader *r, const struct cursor *found, bool late)
 {
     uint64_t turn = found->turn > r->cursor.turn ? found->turn : r->cursor.turn;
-    if (!late || r->cursor.run != r->q->run)
+    if (!late)
         r->cursor = *found;
+    else if (r->cursor.windows_n == 1 && r->cursor.windows[0].run != r->q->run)
+        r->cursor.windows[0] = found->windows[0];
     r->cursor.turn = turn;
 }
 
@@ -211,7 +217,7 @@ static void take_cursors(struct queue *q, const struct listing *l, bool late, st
 {
     *places = (struct places){.any = l->cursors_n > 0};
     for (size_t i = 0; i < l->cursors_n; i++) {
-        const struct cursor *found = &l->cursors[i];
+        const struct cursor *found = l->cursors[i];
         struct queue_reader *r = reader_find(q, found->name);
         if (!r)
             r = reader_add(q, found->name);
@@ -222,14 +228,12 @@ static void take_cursors(struct queue *q, const struct listing *l, bool late, st
         }
         take_cursor(r, found, late);
         places->of[r->slot] = found;
-        if (found->low >= q->next_seq)
-            q->next_seq = found->low + 1;
-        for (size_t k = 0; k < CURSOR_LANES_MAX; k++) {
-            if (found->acked[k] >= q->next_seq)
-                q->next_seq = found->acked[k] + 1;
+        if (cursor_highest(found) >= q->next_seq)
+            q->next_seq = cursor_highest(found) + 1;
+        for (size_t k = 0; !late && k < found->windows_n; k++) {
+            if (found->windows[k].run >= q->run)
+                q->run = found->windows[k].run + 1;
         }
-        if (!late && found->run >= q->run)
-            q->run = found->run + 1;
     }
 }
 
@@ -256,8 +260,7 @@ static void take_torn(struct queue *q, const struct found *f, const struct place
         ledger_lost(q->ledger, STR(""), STR(""), LEDGER_CORRUPT, f->record.samples);
 }
 
-static void take_record(struct queue *q, struct log_segment *s, const struct record *r,
-                        const struct places *places)
+static void take_record(struct queue *q, struct log_segment *s, const struct record *r, struct places *places)
 {
     size_t i = entry_lower(q, r->seq);
     bool twice = i < q->n && entry_at(q, i)->seq == r->seq; /* a write that failed half-way and was repeated */
@@ -272,17 +275,30 @@ static void take_record(struct queue *q, struct log_segment *s, const struct rec
                         .unclaimed = !places->any};
     segments_enter(q, s, e);
     for (unsigned k = 0; k < READERS_MAX; k++) {
-        if (is_owed(places, k, r))
-            entry_claim(e, q->readers[k]);
+        if (!is_owed(places, k, r))
+            continue;
+        entry_claim(e, q->readers[k]);
+        places->restored[k] += r->samples;
+        struct cursor_batch *batch = cursor_find_batch(&q->readers[k]->cursor, r->lane, r->run, r->seq);
+        if (batch) {
+            batch->seen++;
+            batch->seen_samples += r->samples;
+        }
     }
 }
 
-static void take_contents(struct queue *q, char *path, const struct contents *c, bool late,
-                          const struct places *places)
+/* Into the books goes what was found, at once when readers are at work on it already. */
+static void book_restored(struct queue *q, struct places *places)
 {
-    uint64_t before[READERS_MAX] = {0};
-    for (unsigned i = 0; i < READERS_MAX; i++)
-        before[i] = q->readers[i] ? q->readers[i]->samples : 0;
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        if (places->restored[i])
+            ledger_restored(q->ledger, str_of(q->readers[i]->name), places->restored[i]);
+        places->restored[i] = 0;
+    }
+}
+
+static void take_contents(struct queue *q, char *path, const struct contents *c, bool late, struct places *places)
+{
     struct log_segment *s = segments_add(q, path, c->size);
     q->corrupt += c->damaged;
     s->users++;
@@ -299,10 +315,8 @@ static void take_contents(struct queue *q, char *path, const struct contents *c,
         s->records++;
         take_record(q, s, r, places);
     }
-    for (unsigned i = 0; i < READERS_MAX; i++) {
-        if (places->of[i] && q->readers[i]->samples > before[i])
-            ledger_restored(q->ledger, str_of(q->readers[i]->name), q->readers[i]->samples - before[i]);
-    }
+    if (late)
+        book_restored(q, places);
     s->users--;
     segments_collect(q, s);
     cold_freeze(q);
@@ -320,7 +334,7 @@ static void stay_clear(struct queue *q, const char *path)
 }
 
 /* Without the lock at the start and at the end. */
-static void take_segment(struct queue *q, char *path, bool late, const struct places *places)
+static void take_segment(struct queue *q, char *path, bool late, struct places *places)
 {
     struct contents c;
     read_segment(path, &c);
@@ -336,10 +350,32 @@ static void take_segment(struct queue *q, char *path, bool late, const struct pl
     contents_free(&c);
 }
 
+/* What was done of a batch is neither restored nor buffered; when not all of it is there, all of the rest is sent. */
+static void take_batches(struct queue *q, struct places *places)
+{
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        struct queue_reader *r = q->readers[i];
+        for (size_t k = r && places->of[i] ? r->cursor.batches_n : 0; k-- > 0;) {
+            struct cursor_batch *b = &r->cursor.batches[k];
+            uint64_t done = progress_sum(&b->progress);
+            if (b->seen != b->blocks || b->seen_samples != b->samples || done > b->samples) {
+                cursor_remove_batch(&r->cursor, b);
+                continue;
+            }
+            r->samples -= done;
+            places->restored[i] -= done;
+        }
+    }
+}
+
 /* After all is there. */
-static void finish(struct queue *q, const struct places *places)
+static void finish(struct queue *q, bool late, struct places *places)
 {
     entries_trim(q);
+    if (!late) {
+        take_batches(q, places);
+        book_restored(q, places);
+    }
     for (unsigned i = 0; i < READERS_MAX; i++) {
         struct queue_reader *r = q->readers[i];
         if (r && r->active && !places->any && reader_claim_unclaimed(r))
@@ -374,7 +410,7 @@ bool recover_contents(struct queue *q, bool late)
     for (size_t i = 0; i < l.segments.n; i++)
         take_segment(q, l.segments.v[i], late, &places);
     pthread_mutex_lock(&q->lock);
-    finish(q, &places);
+    finish(q, late, &places);
     listing_free(&l);
     return true;
 }

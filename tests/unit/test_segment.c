@@ -300,13 +300,14 @@ static void test_files_that_are_no_cursors(void **state)
 static void test_a_long_name_has_a_file_too(void **state)
 {
     char name[CURSOR_NAME_MAX], back[CURSOR_NAME_MAX], dir[] = "/tmp/obsagent-cursor-XXXXXX";
-    struct cursor c = {.low = 9}, read;
+    struct cursor c, read;
     struct err err = {0};
     bool created;
     (void)state;
     memset(name, ' ', sizeof name);
     name[sizeof name - 1] = '\0';
-    memcpy(c.name, name, sizeof name);
+    cursor_init(&c, name);
+    c.low = 9;
     assert_non_null(mkdtemp(dir));
     char *path = cursor_path(dir, name);
     assert_true(strlen(strrchr(path, '/')) < 255);
@@ -330,33 +331,186 @@ static void test_a_torn_slot_leaves_the_one_before(void **state)
 {
     char path[] = "/tmp/obsagent-cursor-XXXXXX";
     int fd = mkstemp(path);
-    struct cursor c = {.name = "a"}, read;
+    struct cursor c, read;
     (void)state;
+    cursor_init(&c, "a");
     for (uint64_t low = 1; low <= 9; low++) {
         c.low = low;
         assert_true(cursor_write(fd, &c));
         assert_true(cursor_read(path, &read));
         assert_int_equal(read.low, low);
-        flip(path, c.turn % 2 * 2048 + 700); /* the power went while it was written */
+        flip(path, c.turn % 2 * CURSOR_SLOT_BYTES + 100); /* the power went while it was written */
         bool good = cursor_read(path, &read);
         assert_true(good == (low > 1));
         assert_int_equal(read.low, low - 1);
-        flip(path, c.turn % 2 * 2048 + 700);
+        flip(path, c.turn % 2 * CURSOR_SLOT_BYTES + 100);
     }
     close(fd);
     unlink(path);
 }
 
+/* A slot of the first version, as it was written. */
+static void put_first_version(int fd, uint64_t turn, uint64_t low)
+{
+    uint8_t slot[2048] = {0};
+    memcpy(slot, "OBSC", 4);
+    bytes_put64(slot + 8, turn);
+    bytes_put64(slot + 16, low);
+    bytes_put32(slot + 24, 3);
+    bytes_put32(slot + 28, 128);
+    memcpy(slot + 40, "old", 3);
+    bytes_put64(slot + 168 + 8, low + 5); /* lane 1 */
+    bytes_put32(slot + 4, hash_crc32c(0, slot + 8, sizeof slot - 8));
+    assert_int_equal(pwrite(fd, slot, sizeof slot, (off_t)(turn % 2 * sizeof slot)), sizeof slot);
+}
+
+static void test_the_first_version_is_read_and_left_whole_by_the_first_write(void **state)
+{
+    struct cursor c, read;
+    (void)state;
+    for (uint64_t turn = 6; turn <= 7; turn++) {
+        char path[] = "/tmp/obsagent-cursor-XXXXXX";
+        int fd = mkstemp(path);
+        put_first_version(fd, turn - 1, 20);
+        put_first_version(fd, turn, 30);
+        assert_true(cursor_read(path, &c));
+        assert_string_equal(c.name, "old");
+        assert_int_equal(c.low, 30);
+        assert_true(cursor_delivered(&c, 35, 1, 3));
+        assert_false(cursor_delivered(&c, 36, 1, 3));
+        assert_false(cursor_delivered(&c, 35, 0, 3));
+        c.low = 31;
+        assert_true(cursor_write(fd, &c));
+        assert_true(cursor_read(path, &read));
+        assert_int_equal(read.low, 31);
+        flip(path, CURSOR_SLOT_BYTES + 100);
+        assert_true(cursor_read(path, &read));
+        assert_int_equal(read.low, 30);
+        flip(path, CURSOR_SLOT_BYTES + 100);
+        assert_true(cursor_read(path, &c));
+        c.low = 32; /* over the old slots */
+        assert_true(cursor_write(fd, &c));
+        assert_true(cursor_read(path, &read));
+        assert_int_equal(read.low, 32);
+        flip(path, 100);
+        assert_true(cursor_read(path, &read));
+        assert_int_equal(read.low, 31);
+        close(fd);
+        unlink(path);
+    }
+}
+
+static void fill_cursor(struct cursor *c, uint32_t lanes, size_t windows, size_t batches)
+{
+    cursor_init(c, "full");
+    c->low = 100;
+    c->key = 77;
+    c->closed_at = 1ull << 40;
+    for (uint32_t i = 0; i < lanes; i++)
+        cursor_ack(&c->windows[0], 200 + i, i, 9);
+    for (size_t i = 1; i < windows; i++) {
+        struct cursor_window *w = cursor_add_window(c, 1000 * i, i % 2 ? 0 : 1000 * i + 7);
+        assert_non_null(w);
+        cursor_ack(w, 1000 * i + 5, (uint32_t)i % lanes, 9);
+    }
+    for (uint32_t i = 0; i < batches; i++)
+        c->batches[c->batches_n++] = (struct cursor_batch){
+            .first = 300 + i, .last = 400 + i, .run = 9, .lane = i, .blocks = i + 1, .samples = 1000 + i,
+            .progress = {.strands = i % (QUEUE_STRANDS_MAX + 1), .series = {i, i + 1, i + 2}}};
+}
+
+static void assert_same(const struct cursor *a, const struct cursor *b, size_t windows, size_t batches)
+{
+    assert_int_equal(b->low, a->low);
+    assert_int_equal(b->key, a->key);
+    assert_int_equal(b->closed_at, a->closed_at);
+    assert_int_equal(b->windows_n, windows);
+    assert_int_equal(b->batches_n, batches);
+    assert_memory_equal(a->windows, b->windows, windows * sizeof a->windows[0]);
+    for (size_t i = 0; i < batches; i++) {
+        const struct cursor_batch *x = &a->batches[i], *y = &b->batches[i];
+        assert_int_equal(x->first, y->first);
+        assert_int_equal(x->last, y->last);
+        assert_int_equal(x->run, y->run);
+        assert_int_equal(x->lane, y->lane);
+        assert_int_equal(x->blocks, y->blocks);
+        assert_int_equal(x->samples, y->samples);
+        assert_int_equal(x->progress.strands, y->progress.strands);
+        assert_memory_equal(x->progress.series, y->progress.series, x->progress.strands * sizeof x->progress.series[0]);
+    }
+}
+
+static void test_a_cursor_comes_back_as_it_was(void **state)
+{
+    static const struct {
+        uint32_t lanes;
+        size_t windows, batches, want_windows, want_batches;
+    } T[] = {
+        {1, 1, 0, 1, 0},
+        {2, 3, 1, 3, 1},
+        {8, CURSOR_WINDOWS_MAX, CURSOR_BATCHES_MAX, CURSOR_WINDOWS_MAX, CURSOR_BATCHES_MAX},
+        {CURSOR_LANES_MAX, CURSOR_WINDOWS_MAX, 3, 15, 3}, /* not all have room */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof T / sizeof T[0]; i++) {
+        char path[] = "/tmp/obsagent-cursor-XXXXXX";
+        int fd = mkstemp(path);
+        struct cursor *c = xmalloc(sizeof *c), *read = xmalloc(sizeof *read);
+        fill_cursor(c, T[i].lanes, T[i].windows, T[i].batches);
+        assert_true(cursor_write(fd, c));
+        assert_true(cursor_read(path, read));
+        assert_same(c, read, T[i].want_windows, T[i].want_batches);
+        close(fd);
+        unlink(path);
+        free(c);
+        free(read);
+    }
+}
+
 static void test_what_is_delivered(void **state)
 {
-    const struct cursor c = {.low = 10, .run = 3, .acked = {[1] = 15}};
+    static const struct {
+        uint64_t seq;
+        uint32_t lane, run;
+        bool delivered;
+    } T[] = {
+        {10, 0, 9, true},  {11, 0, 3, false}, {15, 1, 3, true},   {16, 1, 3, false},
+        {15, 1, 2, false}, {15, CURSOR_LANES_MAX, 3, false},
+        {99, 0, 3, false}, {100, 0, 3, true}, {105, 0, 3, true},  {106, 0, 3, false}, /* a fresh stream */
+        {105, 1, 3, false}, {105, 0, 4, false},
+        {199, 0, 3, false}, {200, 5, 8, true}, {249, 0, 3, true}, {250, 0, 3, false}, /* a closed time */
+        {399, 0, 3, false}, {400, 0, 3, true}, {1ull << 50, 7, 7, true},              /* nothing is owed any more */
+    };
+    struct cursor c;
     (void)state;
-    assert_true(cursor_delivered(&c, 10, 0, 9));
-    assert_false(cursor_delivered(&c, 11, 0, 3));
-    assert_true(cursor_delivered(&c, 15, 1, 3));
-    assert_false(cursor_delivered(&c, 16, 1, 3));
-    assert_false(cursor_delivered(&c, 15, 1, 2));
-    assert_false(cursor_delivered(&c, 15, CURSOR_LANES_MAX, 3));
+    cursor_init(&c, "a");
+    c.low = 10;
+    cursor_ack(&c.windows[0], 15, 1, 3);
+    cursor_ack(cursor_add_window(&c, 100, 0), 105, 0, 3);
+    assert_non_null(cursor_add_window(&c, 200, 250));
+    c.closed_at = 400;
+    for (size_t i = 0; i < sizeof T / sizeof T[0]; i++) {
+        if (cursor_delivered(&c, T[i].seq, T[i].lane, T[i].run) != T[i].delivered)
+            fail_msg("row %zu: seq %llu", i, (unsigned long long)T[i].seq);
+    }
+    assert_int_equal(cursor_highest(&c), 399);
+}
+
+static void test_windows_that_are_passed_make_room(void **state)
+{
+    struct cursor c;
+    (void)state;
+    cursor_init(&c, "a");
+    for (uint64_t i = 1; i < CURSOR_WINDOWS_MAX; i++)
+        assert_non_null(cursor_add_window(&c, 10 * i, 10 * i + 5));
+    assert_null(cursor_add_window(&c, 5000, 0));
+    c.low = 13; /* inside the first */
+    assert_null(cursor_add_window(&c, 5000, 0));
+    c.low = 24;
+    assert_non_null(cursor_add_window(&c, 5000, 0));
+    assert_non_null(cursor_add_window(&c, 6000, 6001));
+    assert_int_equal(c.windows[1].from, 30);
+    assert_int_equal(c.windows[0].from, 0);
 }
 
 int main(void)
@@ -375,7 +529,10 @@ int main(void)
         cmocka_unit_test(test_files_that_are_no_cursors),
         cmocka_unit_test(test_a_long_name_has_a_file_too),
         cmocka_unit_test(test_a_torn_slot_leaves_the_one_before),
+        cmocka_unit_test(test_the_first_version_is_read_and_left_whole_by_the_first_write),
+        cmocka_unit_test(test_a_cursor_comes_back_as_it_was),
         cmocka_unit_test(test_what_is_delivered),
+        cmocka_unit_test(test_windows_that_are_passed_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
