@@ -93,6 +93,9 @@ struct config_job {
 
 enum config_protocol { CONFIG_RW1 }; /* others are refused as not supported yet */
 
+/* How the names of endpoints begin that are given none. */
+#define CONFIG_UNNAMED_REMOTE "remote-"
+
 /* One remote_write endpoint. */
 struct config_remote {
     char *name; /* unique; given, or derived from the URL */
@@ -109,6 +112,8 @@ struct config_remote {
     uint64_t max_bytes;             /* buffer of this endpoint; 0 = only the storage's own cap */
     int64_t max_age_ms;             /* 0 = only the storage's own cap */
     bool on_reject_drop;            /* on_reject: drop; else bisect */
+    bool drain_fresh_first;         /* drain: fresh_first; else fifo */
+    uint64_t rate_limit;            /* bytes a second after compression; 0 = none */
     bool send_metadata;
     bool send_exemplars;            /* false, as in Prometheus */
     bool send_native_histograms;    /* false, as in Prometheus: they are counted as lost then */

@@ -105,8 +105,11 @@ static const struct field remote_fields[] = {
     {"on_reject", FIELD_FLAG, AT(on_reject_drop), .standard = "bisect", .words = "bisect|drop",
      .help = "a refused request (400, 409, 422): find the guilty series, or drop it all (obsagent)"},
     {"protocol", FIELD_TEXT, FIELD_LATER, .words = "rw1", .help = "rw1, rw2, vm, otlp or auto (obsagent)"},
-    {"drain", FIELD_TEXT, FIELD_LATER, .words = "fifo", .help = "fifo or fresh_first (obsagent)"},
-    {"rate_limit", FIELD_BYTES, FIELD_LATER, .words = "0", .help = "bytes a second (obsagent)"},
+    {"drain", FIELD_FLAG, AT(drain_fresh_first), .standard = "fifo", .words = "fifo|fresh_first",
+     .help = "a backlog: in order, or what is new at once and the backlog beside it; the receiver must take samples "
+             "that are older than others then (obsagent)"},
+    {"rate_limit", FIELD_BYTES, AT(rate_limit),
+     .help = "bytes a second after compression, what is new before a backlog; 0: none (obsagent)"},
     {"protobuf_message", FIELD_TEXT, FIELD_LATER, .words = "prometheus.WriteRequest", .help = "Prometheus"},
     {"send_exemplars", FIELD_BOOL, AT(send_exemplars), .standard = "false", .help = "else they are left out"},
     {"send_native_histograms", FIELD_BOOL, AT(send_native_histograms), .standard = "false",
@@ -192,7 +195,7 @@ void remote_finish(struct load *l, struct remote_draft *draft)
         r->url = xstrdup("");
     if (!r->name_given) {
         free(r->name);
-        r->name = xasprintf("remote-%08x", (unsigned)hash_bytes(r->url, strlen(r->url)));
+        r->name = xasprintf(CONFIG_UNNAMED_REMOTE "%08x", (unsigned)hash_bytes(r->url, strlen(r->url)));
     }
     size_t own = r->write_relabel ? relabel_count(r->write_relabel) : 0;
     struct relabel_rules *rules = write_rules(l, draft);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* endpoint: the thread of one receiver: start, settings, taking blocks, status, end. */
+/* endpoint: the thread of one receiver: start, settings, status, end. */
 #include "endpoint_private.h"
 
 #include <signal.h>
@@ -38,6 +38,11 @@ uint64_t endpoint_hash_of(const struct config *config, const struct config_remot
     for (size_t i = 0; i < config->external_labels_n; i++)
         h = hash_more(hash_more(h, config->external_labels[i].name), config->external_labels[i].value);
     return h;
+}
+
+uint64_t endpoint_key(const struct config_remote *settings)
+{
+    return hash_bytes(settings->url, strlen(settings->url));
 }
 
 /* The URL for people: user information, query and fragment may hold secrets. */
@@ -102,6 +107,10 @@ void endpoint_update(struct endpoint *e)
     if (failing != e->failing) {
         e->failing = failing;
         queue_reader_failing(e->reader, failing);
+        if (failing)
+            e->failing_ms = clock_mono_ms();
+        else
+            pace_resumed(&e->pace, clock_mono_ms() - e->failing_ms, clock_mono_ms(), endpoint_random(e));
         if (!failing)
             log_throttled(hash_more(0, str_of(e->name)), LOG_INFO, "remote", "endpoint %s works again",
                           e->name);
@@ -126,28 +135,7 @@ void endpoint_status(struct endpoint *e, struct remote_status *out)
     pthread_mutex_unlock(&e->lock);
 }
 
-/* ---- blocks ---- */
-
-static struct lane *free_lane(struct endpoint *e)
-{
-    for (size_t i = 0; i < e->lanes_n; i++) {
-        if (e->lanes[i]->state == LANE_FREE)
-            return e->lanes[i];
-    }
-    if (e->lanes_n == ENDPOINT_LANES_MAX)
-        return NULL;
-    e->lanes = xgrow(e->lanes, &e->lanes_cap, e->lanes_n + 1, sizeof(struct lane *));
-    return e->lanes[e->lanes_n++] = lane_new(e);
-}
-
-static bool take_block(struct endpoint *e)
-{
-    struct lane *lane = free_lane(e);
-    struct block *block = lane ? queue_take(e->reader) : NULL;
-    if (block)
-        lane_take(lane, block);
-    return block != NULL;
-}
+/* ---- going on ---- */
 
 /* Whether something is on its way or will be before the deadline. */
 static bool drain_goes_on(const struct endpoint *e)
@@ -168,7 +156,7 @@ void endpoint_pump(struct endpoint *e)
             if (e->lanes[i]->state == LANE_READY)
                 lane_go(e->lanes[i]);
         }
-        again = take_block(e);
+        again = endpoint_take(e);
         /* A lane that went may have woken one before it. */
         for (size_t i = 0; i < e->lanes_n; i++)
             again = again || e->lanes[i]->state == LANE_READY;
@@ -215,7 +203,10 @@ static void use_settings(struct endpoint *e, struct config *config, const struct
                          settings->write_relabel);
     transcoder_send(e->transcoder, settings->send_native_histograms, settings->send_exemplars);
     e->told_unwanted = e->told_custom = false;
+    pace_set_rate(&e->pace, settings->rate_limit, clock_mono_ms());
     queue_reader_limits(e->reader, settings->max_bytes, settings->max_age_ms);
+    queue_reader_drain(e->reader, settings->drain_fresh_first);
+    queue_reader_key(e->reader, endpoint_key(settings));
     pthread_mutex_lock(&e->lock);
     show_url(settings->url, e->status.url, sizeof e->status.url);
     e->status.learned_max_samples = 0;
@@ -245,8 +236,10 @@ static void on_apply(void *ctx)
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];
         lane->encoded = false;
-        /* A request that is only slow may well succeed; cancelled, it would be sent twice. */
-        if (lane->state == LANE_SENDING && lane->failures > 0)
+        /* A request on its way may well succeed; cancelled, it would be sent twice. Only one that hangs at an endpoint
+           that fails has to give way to the new settings. */
+        bool hangs = loop_now(e->loop) - lane->started_ms > ENDPOINT_SLOW_MS;
+        if (lane->state == LANE_SENDING && lane->failures > 0 && hangs)
             lane_cancel(lane);
         if (lane->state == LANE_WAITING || lane->state == LANE_PARKED)
             lane_wait(lane, 0);
@@ -310,9 +303,7 @@ static void close_cursor(struct endpoint *e)
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];
         lane_cancel(lane);
-        if (lane->work.block)
-            queue_release(e->reader, lane->work.block);
-        lane->work.block = NULL;
+        lane_drop(lane);
     }
     queue_reader_failing(e->reader, false);
     pthread_mutex_lock(&e->lock);
@@ -355,6 +346,7 @@ static void release(struct endpoint *e)
         lane_free(e->lanes[i]);
     free(e->lanes);
     transcoder_free(e->transcoder);
+    block_copier_free(e->copier);
     metadata_free(e->metadata);
     buf_free(&e->metadata_body);
     buf_free(&e->raw);
@@ -406,6 +398,8 @@ struct endpoint *endpoint_start(const struct endpoint_options *options, struct c
     e->http =
         http_client_new(e->loop, (struct http_client_limits){.connections = ENDPOINT_LANES_MAX, .multis = 1});
     e->transcoder = transcoder_new();
+    e->copier = block_copier_new();
+    pace_init(&e->pace, clock_mono_ms());
     e->metadata = metadata_new();
     buf_init(&e->raw, 4 * (size_t)ENDPOINT_BYTES_MAX);
     buf_init(&e->metadata_body, ENDPOINT_BYTES_MAX);

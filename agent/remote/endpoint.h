@@ -31,6 +31,9 @@ const char *endpoint_name(const struct endpoint *e);
 uint64_t endpoint_hash(const struct endpoint *e);
 uint64_t endpoint_hash_of(const struct config *config, const struct config_remote *settings);
 
+/* Stands for where it delivers to: an endpoint with another name and the same key is the same one, renamed. */
+uint64_t endpoint_key(const struct config_remote *settings);
+
 /* Asks it to send what can be sent until deadline_ms (monotonic) and then to stop; a deadline in the past
    stops it at once. May be called again with an earlier deadline. Returns at once. */
 void endpoint_stop(struct endpoint *e, int64_t deadline_ms);

@@ -15,22 +15,28 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "batch.h"
 #include "http.h"
 #include "metadata.h"
+#include "pace.h"
 #include "policy.h"
 #include "work.h"
 
 #define ENDPOINT_WORDS_MAX 1024             /* of a response body, for the log */
 #define ENDPOINT_BYTES_MAX (16u << 20)      /* of one request before compression, whatever is configured */
-#define ENDPOINT_LANES_MAX 64u              /* blocks out at the same time */
+#define ENDPOINT_LANES_MAX 72u              /* strands out at the same time */
+#define ENDPOINT_SAMPLES_DEFAULT 10000u     /* of a full request when nothing else limits it */
 #define ENDPOINT_SLOW_MS 1000               /* a request that takes longer counts as failing for the queue */
 #define ENDPOINT_POISON_MS (60 * 60 * 1000) /* blocks are suspected so long after a series was set aside */
 
 enum lane_state { LANE_FREE, LANE_READY, LANE_SENDING, LANE_WAITING, LANE_PARKED };
 
+/* One strand of a batch on its way. */
 struct lane {
     struct endpoint *endpoint;
     enum lane_state state;
+    struct batch *batch;
+    unsigned strand;
     struct work work;
     struct http_call *call;
     struct config *config; /* of the call */
@@ -68,6 +74,9 @@ struct endpoint {
     const struct config_remote *settings;
     struct policy_settings policy;
     struct transcoder *transcoder;
+    struct block_copier *copier;
+    struct pace pace;
+    int64_t failing_ms;      /* since when it fails, 0 = it does not */
     struct buf raw; /* the request before compression */
     struct lane **lanes;
     size_t lanes_n, lanes_cap;
@@ -125,12 +134,21 @@ void endpoint_pump(struct endpoint *e);
 void endpoint_update(struct endpoint *e);
 uint64_t endpoint_random(struct endpoint *e);
 
+/* ---- intake.c ---- */
+
+/* Takes a batch from the queue and gives its strands to free lanes; false when there is none or no room. */
+bool endpoint_take(struct endpoint *e);
+/* All of the batch is through: its blocks leave the queue. */
+void endpoint_batch_done(struct endpoint *e, struct batch *b);
+
 /* ---- lane.c ---- */
 
 struct lane *lane_new(struct endpoint *e);
 void lane_free(struct lane *lane);
-/* Gives the lane a block (and the caller's reference). */
-void lane_take(struct lane *lane, struct block *block);
+/* Gives the lane a strand of the batch. */
+void lane_take(struct lane *lane, struct batch *batch, unsigned strand);
+/* Lets go of the strand, unfinished; what was sent of it since the last word to the queue is sent again. */
+void lane_drop(struct lane *lane);
 /* Sends the next request of its block, if it may now; ends the block when nothing is left. */
 void lane_go(struct lane *lane);
 /* Stops a call without waiting; the lane is READY then. */

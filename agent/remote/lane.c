@@ -28,11 +28,13 @@ void lane_free(struct lane *lane)
     free(lane);
 }
 
-void lane_take(struct lane *lane, struct block *block)
+void lane_take(struct lane *lane, struct batch *batch, unsigned strand)
 {
     struct endpoint *e = lane->endpoint;
     bool suspect = e->poison_ms && loop_now(e->loop) - e->poison_ms < ENDPOINT_POISON_MS;
-    work_start(&lane->work, block, suspect);
+    lane->batch = batch;
+    lane->strand = strand;
+    work_start(&lane->work, batch->strands[strand], batch->progress.series[strand], suspect);
     lane->encoded = false;
     lane->state = LANE_READY;
 }
@@ -47,25 +49,60 @@ static void leave_try(struct endpoint *e)
     }
 }
 
-/* The block is through: first the books, then the cursor. A crash between the two sends it again; the other
+/* Tells the queue how far the strand is. */
+static void note_progress(struct lane *lane, uint32_t done)
+{
+    struct batch *b = lane->batch;
+    b->progress.series[lane->strand] = done;
+    if (b->countable)
+        queue_note_progress(lane->endpoint->reader, b->blocks, b->n, &b->progress);
+}
+
+/* The strand is through: first the books, then the cursor. A crash between the two sends it again; the other
    order would lose it. */
 static void finish(struct lane *lane)
 {
     struct endpoint *e = lane->endpoint;
+    struct batch *b = lane->batch;
     work_book(&lane->work, e->options.ledger, str_of(e->name));
     transcoder_close(e->transcoder);
-    queue_ack(e->reader, lane->work.block);
+    if (--b->open == 0)
+        endpoint_batch_done(e, b);
+    else
+        note_progress(lane, lane->work.block->series);
     work_free(&lane->work);
+    lane->batch = NULL;
     lane->state = LANE_FREE;
     if (e->prober == lane)
         leave_try(e);
 }
 
+void lane_drop(struct lane *lane)
+{
+    struct endpoint *e = lane->endpoint;
+    struct batch *b = lane->batch;
+    if (!b)
+        return;
+    transcoder_close(e->transcoder);
+    work_free(&lane->work);
+    lane->batch = NULL;
+    lane->state = LANE_FREE;
+    if (--b->open)
+        return;
+    for (size_t i = 0; i < b->n; i++)
+        queue_release(e->reader, b->blocks[i]);
+    batch_free(b);
+}
+
 void lane_resolve(struct lane *lane, enum work_outcome outcome, enum ledger_reason reason)
 {
     struct endpoint *e = lane->endpoint;
+    uint32_t done;
     work_resolve(&lane->work, outcome, reason);
     lane->encoded = false;
+    if (lane->batch->countable && work_current(&lane->work) &&
+        work_settle(&lane->work, e->options.ledger, str_of(e->name), &done))
+        note_progress(lane, done);
     if (lane->present.exemplars_left == 0)
         return;
     pthread_mutex_lock(&e->lock);
@@ -160,6 +197,7 @@ static bool encode(struct lane *lane)
         metadata_note(e->metadata, metas, n, loop_now(e->loop), e->settings->metadata_interval_ms);
     }
     lane->raw_bytes = e->raw.n;
+    pace_note_size(&e->pace, lane->raw_bytes, lane->present.samples);
     if (e->raw.cap > RAW_KEEP)
         buf_trim(&e->raw, RAW_KEEP);
     lane->encoded = true;
@@ -259,6 +297,7 @@ static void start(struct lane *lane)
     e->status.request_bytes += lane->raw_bytes;
     e->status.wire_bytes += lane->body.n;
     pthread_mutex_unlock(&e->lock);
+    pace_spend(&e->pace, lane->body.n);
     lane->attempt++;
 }
 
@@ -282,6 +321,8 @@ static bool must_wait(struct lane *lane)
     if (e->hold != HOLD_NONE)
         e->prober = lane;
     int64_t left = e->not_before_ms - loop_now(e->loop);
+    if (left <= 0)
+        left = pace_wait_ms(&e->pace, lane->batch->stream == QUEUE_FRESH, loop_now(e->loop));
     if (left <= 0)
         return false;
     lane_wait(lane, left);

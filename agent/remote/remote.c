@@ -119,9 +119,71 @@ static void add_endpoint(struct remote *r, struct config *config, const struct c
     pthread_mutex_unlock(&r->lock);
 }
 
+/* ---- endpoints that are the same under another name ---- */
+
+#define IDLE_MAX 64
+
+/* A name that the queue does not know. */
+static bool is_new(const struct remote *r, const struct config_remote *settings)
+{
+    return !find_endpoint(r, settings->name) && !queue_knows(r->queue, settings->name);
+}
+
+/* The one idle reader that was named after its URL, when there is exactly one with something to deliver. */
+static const struct queue_idle *sole_unnamed(const struct queue_idle *idle, size_t n, const struct config *config)
+{
+    const struct queue_idle *found = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!str_starts(str_of(idle[i].name), STR(CONFIG_UNNAMED_REMOTE)) || find_settings(config, idle[i].name) ||
+            idle[i].blocks == 0)
+            continue;
+        if (found)
+            return NULL;
+        found = &idle[i];
+    }
+    return found;
+}
+
+static size_t count_new_unnamed(const struct remote *r, const struct config *config)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < config->remotes_n; i++)
+        n += !config->remotes[i].name_given && is_new(r, &config->remotes[i]);
+    return n;
+}
+
+/* Whose place a new endpoint takes over: that of a name which is gone and delivered to the same URL; or, when neither
+   has a name of its own and nothing else is in question, that of the URL it had before. NULL when there is none. */
+static const struct queue_idle *predecessor(const struct remote *r, const struct config *config,
+                                            const struct config_remote *settings, const struct queue_idle *idle,
+                                            size_t n)
+{
+    uint64_t key = endpoint_key(settings);
+    for (size_t i = 0; i < n; i++) {
+        if (idle[i].key == key && idle[i].blocks && !find_settings(config, idle[i].name))
+            return &idle[i];
+    }
+    bool alone = !settings->name_given && count_new_unnamed(r, config) == 1;
+    return alone ? sole_unnamed(idle, n, config) : NULL;
+}
+
+static void take_over(struct remote *r, const struct config *config, const struct config_remote *settings)
+{
+    struct queue_idle idle[IDLE_MAX];
+    if (!is_new(r, settings))
+        return;
+    size_t n = queue_idle_readers(r->queue, idle, IDLE_MAX);
+    const struct queue_idle *from = predecessor(r, config, settings, idle, n < IDLE_MAX ? n : IDLE_MAX);
+    if (from && queue_reader_rename(r->queue, from->name, settings->name))
+        log_info("remote", "endpoint %s goes on where %s was: %llu blocks wait", settings->name, from->name,
+                 (unsigned long long)from->blocks);
+}
+
 void remote_apply(struct remote *r, struct config *config)
 {
     remove_missing(r, config);
+    for (size_t i = 0; i < config->remotes_n; i++)
+        take_over(r, config, &config->remotes[i]);
     for (size_t i = 0; i < config->remotes_n; i++) {
         const struct config_remote *settings = &config->remotes[i];
         struct endpoint *e = find_endpoint(r, settings->name);

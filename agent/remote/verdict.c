@@ -107,6 +107,7 @@ static void delivered(struct lane *lane)
     if (lane->present.max_ts_ms > e->status.highest_ts_ms)
         e->status.highest_ts_ms = lane->present.max_ts_ms;
     pthread_mutex_unlock(&e->lock);
+    pace_accepted(&e->pace, loop_now(e->loop), loop_now(e->loop) - lane->started_ms);
     settle(lane, WORK_DELIVERED, 0);
     receiver_works(e, true);
 }
@@ -224,6 +225,8 @@ static void failed(struct lane *lane, const struct policy_decision *d, long stat
 {
     struct endpoint *e = lane->endpoint;
     count_5xx(lane, status);
+    if (status == 0 || status == 429 || status >= 500)
+        pace_refused(&e->pace);
     lane->failing = true;
     lane->after_network = status == 0;
     lane->fresh = d->fresh_connection;
@@ -265,12 +268,6 @@ static struct policy_history history_of(const struct lane *lane)
     };
 }
 
-/* Whether the verdict is about the series of the request, not about the receiver. */
-static bool judges_series(enum policy_verdict v)
-{
-    return v == POLICY_BISECT || v == POLICY_SPLIT || v == POLICY_REJECTED || v == POLICY_TOO_LARGE || v == POLICY_DEAD;
-}
-
 void lane_answered(struct lane *lane, const struct http_result *result)
 {
     struct endpoint *e = lane->endpoint;
@@ -294,8 +291,8 @@ void lane_answered(struct lane *lane, const struct http_result *result)
     } else if (d.verdict == POLICY_RETRY_NOW) {
         lane->fresh = true;
         lane->state = LANE_READY;
-    } else if (!lane->encoded && judges_series(d.verdict)) {
-        lane->state = LANE_READY; /* new settings came meanwhile: what they would send is not what was refused */
+    } else if (!lane->encoded) {
+        lane->state = LANE_READY; /* new settings came meanwhile: it was not they that failed */
     } else if (d.verdict == POLICY_BISECT || d.verdict == POLICY_SPLIT) {
         refused(lane, d.verdict == POLICY_SPLIT, status, words);
     } else if (d.verdict == POLICY_REJECTED || d.verdict == POLICY_TOO_LARGE) {

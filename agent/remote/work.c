@@ -7,14 +7,27 @@
 
 #include "base/alloc.h"
 
-void work_start(struct work *w, struct block *block, bool suspect)
+/* The first `from` samples, of whichever jobs they are, are in the ledger already. */
+static void skip_booked(struct work *w)
 {
-    *w = (struct work){.block = block, .jobs_n = block->jobs_n ? block->jobs_n : 1};
+    uint64_t left = w->from;
+    for (size_t i = 0; i < w->block->jobs_n && left; i++) {
+        uint64_t samples = w->block->jobs[i].samples;
+        w->booked[i] = left < samples ? left : samples;
+        left -= w->booked[i];
+    }
+}
+
+void work_start(struct work *w, struct block *block, uint32_t from, bool suspect)
+{
+    *w = (struct work){.block = block, .from = from, .jobs_n = block->jobs_n ? block->jobs_n : 1};
     w->shares = xcalloc(w->jobs_n, sizeof *w->shares);
     w->books = xcalloc(w->jobs_n, sizeof *w->books);
+    w->booked = xcalloc(w->jobs_n, sizeof *w->booked);
+    skip_booked(w);
     w->stack = xgrow(NULL, &w->stack_cap, 1, sizeof *w->stack);
-    if (block->series)
-        w->stack[w->stack_n++] = (struct work_range){.to = block->series, .suspect = suspect};
+    if (from < block->series)
+        w->stack[w->stack_n++] = (struct work_range){.from = from, .to = block->series, .suspect = suspect};
 }
 
 void work_free(struct work *w)
@@ -22,6 +35,7 @@ void work_free(struct work *w)
     free(w->stack);
     free(w->shares);
     free(w->books);
+    free(w->booked);
     *w = (struct work){0};
 }
 
@@ -65,6 +79,7 @@ void work_resolve(struct work *w, enum work_outcome outcome, enum ledger_reason 
     for (size_t i = 0; i < w->jobs_n; i++) {
         struct work_book *book = &w->books[i];
         sent += w->shares[i].samples;
+        w->unbooked += w->shares[i].samples + w->shares[i].filtered + w->shares[i].unsent;
         book->filtered += w->shares[i].filtered;
         book->lost[LEDGER_NOT_SENT] += w->shares[i].unsent;
         *(outcome == WORK_DELIVERED ? &book->delivered : &book->lost[reason]) += w->shares[i].samples;
@@ -91,22 +106,42 @@ static uint64_t book_sum(const struct work_book *book)
     return sum;
 }
 
+static void write_book(struct work *w, size_t i, struct ledger *ledger, struct str endpoint)
+{
+    struct work_book *book = &w->books[i];
+    struct str job = w->block->jobs_n ? w->block->jobs[i].name : STR_NULL;
+    w->booked[i] += book_sum(book);
+    w->settled += book_sum(book);
+    if (book->delivered)
+        ledger_delivered(ledger, endpoint, job, book->delivered);
+    if (book->filtered)
+        ledger_filtered(ledger, endpoint, job, book->filtered);
+    for (int reason = 0; reason < LEDGER_REASONS; reason++) {
+        if (book->lost[reason])
+            ledger_lost(ledger, endpoint, job, (enum ledger_reason)reason, book->lost[reason]);
+    }
+    *book = (struct work_book){0};
+}
+
+bool work_settle(struct work *w, struct ledger *ledger, struct str endpoint, uint32_t *done)
+{
+    *done = w->stack_n ? w->stack[w->stack_n - 1].from : w->block->series;
+    if (w->unbooked == 0 || w->from + w->settled + w->unbooked != *done)
+        return false; /* something behind is through as well: with what comes before it */
+    for (size_t i = 0; i < w->jobs_n; i++)
+        write_book(w, i, ledger, endpoint);
+    w->unbooked = 0;
+    return true;
+}
+
 void work_book(struct work *w, struct ledger *ledger, struct str endpoint)
 {
     for (size_t i = 0; i < w->jobs_n; i++) {
-        struct work_book *book = &w->books[i];
-        struct str job = w->block->jobs_n ? w->block->jobs[i].name : STR_NULL;
         uint64_t all = w->block->jobs_n ? w->block->jobs[i].samples : w->block->samples;
-        uint64_t sum = book_sum(book);
+        uint64_t sum = w->booked[i] + book_sum(&w->books[i]);
         if (sum < all)
-            book->lost[LEDGER_CORRUPT] += all - sum;
-        if (book->delivered)
-            ledger_delivered(ledger, endpoint, job, book->delivered);
-        if (book->filtered)
-            ledger_filtered(ledger, endpoint, job, book->filtered);
-        for (int reason = 0; reason < LEDGER_REASONS; reason++) {
-            if (book->lost[reason])
-                ledger_lost(ledger, endpoint, job, (enum ledger_reason)reason, book->lost[reason]);
-        }
+            w->books[i].lost[LEDGER_CORRUPT] += all - sum;
+        write_book(w, i, ledger, endpoint);
     }
+    w->unbooked = 0;
 }

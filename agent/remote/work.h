@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* work: one block on its way to one endpoint: which series are still to be sent, in order, and what became of
-   the others. The books are written only when the whole block is through, so that a sample is either buffered
-   or booked. */
+   the others. Books are kept until everything before the first series to be sent is through: then they go to the ledger
+   together with the word that so much of the block is buffered no longer. */
 #ifndef OBSAGENT_REMOTE_WORK_H
 #define OBSAGENT_REMOTE_WORK_H
 
@@ -24,6 +24,10 @@ struct work_book { /* what is not sent is lost for LEDGER_NOT_SENT */
 
 struct work {
     struct block *block;
+    uint32_t from;      /* what is before was through when the work began */
+    uint64_t unbooked;  /* samples in the books that are not in the ledger yet */
+    uint64_t settled;   /* samples in the ledger */
+    uint64_t *booked;   /* by job: in the ledger, or through before */
     struct work_range *stack; /* disjoint, descending: the last one is next */
     size_t stack_n, stack_cap;
     bool ahead;  /* the present request is of the range behind the next one */
@@ -36,8 +40,8 @@ struct work {
 
 enum work_outcome { WORK_DELIVERED, WORK_LOST };
 
-/* Takes the caller's reference for as long as the work lives, without giving it back. */
-void work_start(struct work *w, struct block *block, bool suspect);
+/* Series before `from` are through already. The block must stay. */
+void work_start(struct work *w, struct block *block, uint32_t from, bool suspect);
 void work_free(struct work *w);
 /* The range whose turn it is; NULL when all are through. Valid until the next change. */
 struct work_range *work_current(const struct work *w);
@@ -52,6 +56,9 @@ void work_look_back(struct work *w);
 void work_resolve(struct work *w, enum work_outcome outcome, enum ledger_reason reason);
 /* Nothing more will be sent of it; what is not in the books becomes corrupt by work_book. */
 void work_abandon(struct work *w);
+/* Writes the books to the ledger when all of [0, *done) is in them and nothing behind it: returns true then. Only for
+   blocks in which each series is one sample. */
+bool work_settle(struct work *w, struct ledger *ledger, struct str endpoint, uint32_t *done);
 /* Writes the books of a block that is through. What its job table has and no range accounted for is lost as
    corrupt. */
 void work_book(struct work *w, struct ledger *ledger, struct str endpoint);

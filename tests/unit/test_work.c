@@ -64,7 +64,7 @@ static void test_shares_become_books(void **state)
         struct ledger *ledger = ledger_new();
         struct sums got = {0};
         struct work w;
-        work_start(&w, block, false);
+        work_start(&w, block, 0, false);
         w.had_5xx = true;
         w.shares[0] = TABLE[i].share;
         work_resolve(&w, TABLE[i].outcome, TABLE[i].reason);
