@@ -55,6 +55,7 @@
       "Samples scraped while the endpoint was not configured.") \
     X(SAMPLES_DELIVERED, COUNTER, "obsagent_samples_delivered_total", "Samples the receiver has accepted.") \
     X(SAMPLES_FILTERED, COUNTER, "obsagent_samples_filtered_total", "Samples dropped by write_relabel_configs.") \
+    X(SAMPLES_ROUTED, COUNTER, "obsagent_samples_routed_total", "Samples that another endpoint of the group gets.") \
     X(SAMPLES_LOST, COUNTER, "obsagent_samples_lost_total", "Samples lost, by reason.") \
     X(SAMPLES_BUFFERED, GAUGE, "obsagent_samples_buffered", "Samples not yet delivered, in RAM or on disk.") \
     X(QUEUE_BLOCKS, GAUGE, "obsagent_queue_blocks", "Blocks not yet delivered.") \

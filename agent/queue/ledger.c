@@ -10,11 +10,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum kind { SCRAPED, RESTORED, ABSENT, DELIVERED, FILTERED, LOST };
+enum kind { SCRAPED, RESTORED, ABSENT, DELIVERED, FILTERED, ROUTED, LOST };
 
 #define SLOTS_MIN 64
 
-static const char *const KIND_NAMES[] = {"scraped", "restored", "absent", "delivered", "filtered", "lost"};
+static const char *const KIND_NAMES[] = {"scraped",  "restored", "absent", "delivered",
+                                          "filtered", "routed",   "lost"};
 static const char *const REASON_NAMES[LEDGER_REASONS] = {
     [LEDGER_OVERFLOW] = "overflow",   [LEDGER_TOO_OLD] = "too_old", [LEDGER_REJECTED] = "rejected",
     [LEDGER_TOO_LARGE] = "too_large", [LEDGER_CORRUPT] = "corrupt", [LEDGER_DEAD] = "dead",
@@ -138,6 +139,11 @@ void ledger_filtered(struct ledger *l, struct str endpoint, struct str job, uint
     book(l, FILTERED, endpoint, job, 0, samples);
 }
 
+void ledger_routed(struct ledger *l, struct str endpoint, struct str job, uint64_t samples)
+{
+    book(l, ROUTED, endpoint, job, 0, samples);
+}
+
 void ledger_lost(struct ledger *l, struct str endpoint, struct str job, enum ledger_reason reason,
                  uint64_t samples)
 {
@@ -173,6 +179,7 @@ void ledger_sum(struct ledger *l, struct str endpoint, struct ledger_totals *out
     pthread_mutex_unlock(&l->lock);
     *out = (struct ledger_totals){
         .scraped = sums[SCRAPED], .restored = sums[RESTORED], .absent = sums[ABSENT],
-        .delivered = sums[DELIVERED], .filtered = sums[FILTERED], .lost = sums[LOST],
+        .delivered = sums[DELIVERED], .filtered = sums[FILTERED], .routed = sums[ROUTED],
+        .lost = sums[LOST],
     };
 }

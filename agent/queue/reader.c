@@ -97,7 +97,7 @@ static uint64_t booked_before(struct queue *q, const char *name)
 {
     struct ledger_totals sum;
     ledger_sum(q->ledger, str_of(name), &sum);
-    uint64_t out = sum.delivered + sum.filtered + sum.lost + sum.absent;
+    uint64_t out = sum.delivered + sum.filtered + sum.routed + sum.lost + sum.absent;
     return out > sum.restored ? out - sum.restored : 0;
 }
 

@@ -101,6 +101,8 @@ static void collect_books(const struct web_view *view, struct metric_out *out)
             metric_emit(out, METRIC_SAMPLES_DELIVERED, n, "endpoint", b->endpoint, "job", b->job, NULL);
         else if (strcmp(b->kind, "filtered") == 0)
             metric_emit(out, METRIC_SAMPLES_FILTERED, n, "endpoint", b->endpoint, "job", b->job, NULL);
+        else if (strcmp(b->kind, "routed") == 0)
+            metric_emit(out, METRIC_SAMPLES_ROUTED, n, "endpoint", b->endpoint, "job", b->job, NULL);
         else if (strcmp(b->kind, "lost") == 0)
             metric_emit(out, METRIC_SAMPLES_LOST, n, "endpoint", b->endpoint, "job", b->job, "reason",
                         b->reason, NULL);

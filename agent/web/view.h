@@ -21,7 +21,7 @@ enum view_part {
 
 /* One line of the ledger. */
 struct view_book {
-    const char *kind; /* "scraped", "restored", "delivered", "filtered", "lost" */
+    const char *kind; /* as in ledger_each */
     const char *endpoint;
     const char *job;
     const char *reason;

@@ -206,19 +206,20 @@ class Agent(Process):
             "absent": total("obsagent_samples_absent_total", endpoint=endpoint),
             "delivered": total("obsagent_samples_delivered_total", endpoint=endpoint),
             "filtered": total("obsagent_samples_filtered_total", endpoint=endpoint),
+            "routed": total("obsagent_samples_routed_total", endpoint=endpoint),
             "buffered": total("obsagent_samples_buffered", endpoint=endpoint),
             "lost": total("obsagent_samples_lost_total", endpoint=endpoint),
         }
 
     def assert_balanced(self, endpoint):
-        """scraped + restored = delivered + filtered + buffered + lost + absent, retried because a page is made while
-        work goes on."""
+        """scraped + restored = delivered + filtered + routed + buffered + lost + absent, retried because a page is made
+        while work goes on."""
         books = {}
 
         def balanced():
             books.update(self.books(endpoint))
             given = books["scraped"] + books["restored"]
-            found = sum(books[k] for k in ("delivered", "filtered", "buffered", "lost", "absent"))
+            found = sum(books[k] for k in ("delivered", "filtered", "routed", "buffered", "lost", "absent"))
             return given == found and given > 0
 
         try:

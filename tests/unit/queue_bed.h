@@ -143,7 +143,7 @@ BED_FN void assert_balance(struct bed *t, const struct queue_reader *r, const ch
         ledger_sum(t->ledger, str_of(name), &sum);
         queue_reader_stats(r, &stats);
         in = sum.restored + sum.scraped;
-        out = sum.delivered + sum.filtered + sum.lost + sum.absent + stats.buffered_samples;
+        out = sum.delivered + sum.filtered + sum.routed + sum.lost + sum.absent + stats.buffered_samples;
         if (in == out)
             return;
         usleep(1000);

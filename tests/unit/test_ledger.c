@@ -26,11 +26,12 @@ static void test_each_account_is_told_once_in_order_of_its_first_booking(void **
     ledger_delivered(l, STR("ax"), STR(""), 8); /* not the same as a and x */
     ledger_filtered(l, STR("a"), STR("x"), 16);
     ledger_restored(l, STR("a"), 32);
+    ledger_routed(l, STR("a"), STR("x"), 256);
     ledger_absent(l, STR("a"), 64);
     ledger_delivered(l, STR("a"), STR("x"), 128);
     ledger_each(l, note, &b);
     assert_string_equal(buf_c(&b), "delivered|a|x||129\nlost|a|x|overflow|2\nlost|a|x|disk|4\n"
-                                   "delivered|ax|||8\nfiltered|a|x||16\nrestored|a|||32\nabsent|a|||64\n");
+                                   "delivered|ax|||8\nfiltered|a|x||16\nrestored|a|||32\nrouted|a|x||256\nabsent|a|||64\n");
     buf_free(&b);
     ledger_free(l);
 }
@@ -65,7 +66,10 @@ static void test_sums_are_of_one_endpoint_and_all_that_was_scraped(void **state)
     ledger_lost_block(l, STR("a"), b, LEDGER_TOO_OLD);
     ledger_delivered(l, STR("b"), STR("app"), 7);
     ledger_delivered(l, STR("b"), STR("web"), 2);
+    ledger_routed(l, STR("b"), STR("web"), 3);
+    ledger_routed(l, STR("b"), STR("app"), 1);
     ledger_sum(l, STR("b"), &sum);
+    assert_int_equal(sum.routed, 4);
     assert_int_equal(sum.scraped, 10);
     assert_int_equal(sum.delivered, 9);
     assert_int_equal(sum.lost, 0);
@@ -73,7 +77,7 @@ static void test_sums_are_of_one_endpoint_and_all_that_was_scraped(void **state)
     assert_int_equal(sum.lost, 10);
     ledger_sum(l, STR("none"), &sum);
     assert_int_equal(sum.scraped, 10);
-    assert_int_equal(sum.delivered + sum.lost + sum.restored + sum.absent + sum.filtered, 0);
+    assert_int_equal(sum.delivered + sum.lost + sum.restored + sum.absent + sum.filtered + sum.routed, 0);
     block_unref(b);
     ledger_free(l);
 }

@@ -103,7 +103,7 @@ static void test_view(void **state)
     struct view_book books[] = {
         {"scraped", "", "node", "", 100},       {"restored", "vm", "", "", 5},
         {"delivered", "vm", "node", "", 60},    {"filtered", "vm", "node", "", 3},
-        {"lost", "vm", "node", "rejected", 2},
+        {"lost", "vm", "node", "rejected", 2},  {"routed", "vm", "node", "", 7},
     };
     struct view_job jobs[] = {{.job = "node", .up = 3, .down = 1}};
     struct remote_status remotes[] = {{.name = "vm",
@@ -114,7 +114,7 @@ static void test_view(void **state)
     struct web_view view = {
         .now_ms = 7500,
         .books = books,
-        .books_n = 5,
+        .books_n = 6,
         .jobs = jobs,
         .jobs_n = 1,
         .remotes = remotes,
@@ -134,6 +134,7 @@ static void test_view(void **state)
         "\nobsagent_samples_restored_total{endpoint=\"vm\"} 5\n",
         "\nobsagent_samples_delivered_total{endpoint=\"vm\",job=\"node\"} 60\n",
         "\nobsagent_samples_filtered_total{endpoint=\"vm\",job=\"node\"} 3\n",
+        "\nobsagent_samples_routed_total{endpoint=\"vm\",job=\"node\"} 7\n",
         "\nobsagent_samples_lost_total{endpoint=\"vm\",job=\"node\",reason=\"rejected\"} 2\n",
         "\nobsagent_samples_buffered{endpoint=\"vm\"} 40\n",
         "\nobsagent_queue_oldest_age_seconds{endpoint=\"vm\"} 2.5\n",
