@@ -42,7 +42,12 @@ struct block {
     uint8_t *data; /* the RW2 Request */
     size_t size;
     size_t raw_size; /* 0; inside the queue also: data is compressed, and so long when it is not */
+    uint32_t holds;  /* BLOCK_HOLDS_ bits; nothing is known without BLOCK_HOLDS_KNOWN */
 };
+
+#define BLOCK_HOLDS_KNOWN 1u
+#define BLOCK_HOLDS_HISTOGRAMS 2u
+#define BLOCK_HOLDS_EXEMPLARS 4u
 
 struct block *block_ref(struct block *b);
 void block_unref(struct block *b);

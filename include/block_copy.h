@@ -4,6 +4,7 @@
 #define OBSAGENT_BLOCK_COPY_H
 
 #include "block.h"
+#include "labels.h"
 
 /* Not thread-safe; keeps its memory from block to block. */
 struct block_copier;
@@ -28,10 +29,21 @@ void block_copier_symbols(struct block_copier *c, unsigned i, struct block_build
 struct block_shift {
     int64_t from_ms, to_ms, shift_ms;
 };
+struct block_copy_how {
+    const struct block_shift *shift; /* NULL = none */
+    uint64_t *moved;                 /* rises when the sample's timestamp moved; may be NULL */
+    const struct label *labels;      /* instead of its own, sorted; NULL = its own */
+    size_t labels_n;
+    bool no_exemplars;
+};
 /* Appends the present series to builder `to`, which is target number i (< BLOCK_COPY_TARGETS) until the next open,
-   with what came with it. shift may be NULL. *moved (may be NULL) rises when the sample's timestamp moved. False on
-   malformed bytes. */
-bool block_copier_put(struct block_copier *c, unsigned i, struct block_builder *to, const struct block_shift *shift,
-                      uint64_t *moved) MUSTCHECK;
+   with what came with it. how may be NULL. False on malformed bytes. */
+bool block_copier_put(struct block_copier *c, unsigned i, struct block_builder *to,
+                      const struct block_copy_how *how) MUSTCHECK;
+
+/* Works for a reader of somebody else's: forgets its targets, and takes series from block_copier_present only. */
+void block_copier_borrow(struct block_copier *c, struct block_reader *reader);
+/* Makes `s`, which the borrowed reader returned last, the present series. */
+void block_copier_present(struct block_copier *c, const struct block_series *s);
 
 #endif

@@ -91,7 +91,9 @@ struct config_job {
     uint64_t series_hash; /* over what decides which series a scrape gives: equal, and a reload keeps their memory */
 };
 
-enum config_protocol { CONFIG_RW1 }; /* others are refused as not supported yet */
+/* What an endpoint may be sent; all but the first fall back to 1.0. */
+enum config_message { CONFIG_MESSAGE_1, CONFIG_MESSAGE_2 };
+enum config_protocol { CONFIG_RW1, CONFIG_RW2, CONFIG_VM, CONFIG_AUTO };
 
 /* How the names of endpoints begin that are given none. */
 #define CONFIG_UNNAMED_REMOTE "remote-"
@@ -104,6 +106,7 @@ struct config_remote {
     struct http_options http;
     struct relabel_rules *write_relabel; /* never NULL */
     enum config_protocol protocol;
+    enum config_message message; /* as given; protocol says what it amounts to */
     int64_t remote_timeout_ms;      /* 30 s */
     int64_t min_backoff_ms;         /* 1 s */
     int64_t max_backoff_ms;         /* 60 s */

@@ -76,6 +76,9 @@
       "Requests cut in half to find the series the receiver refuses.") \
     X(REMOTE_SPLITS, COUNTER, "obsagent_remote_splits_total", \
       "Requests split because the receiver found them too large.") \
+    X(REMOTE_UNWRITTEN, COUNTER, "obsagent_remote_unwritten_samples_total", \
+      "Samples of accepted requests that the receiver says it has not written.") \
+    X(REMOTE_PROTOCOL, GAUGE, "obsagent_remote_protocol", "The protocol in use: rw1, rw2 or vm; always 1.") \
     X(REMOTE_EXEMPLARS_DROPPED, COUNTER, "obsagent_exemplars_dropped_total", \
       "Exemplars not sent because send_exemplars is off or their sample was not sent.") \
     X(REMOTE_STATE, GAUGE, "obsagent_remote_state", \

@@ -14,6 +14,7 @@ struct remote_options {
     struct ledger *ledger;
     const char *user_agent;
     const char *dead_dir; /* where set-aside blocks go */
+    const char *state_dir; /* where endpoints remember what they have found out; NULL = nowhere */
 };
 
 struct remote *remote_new(const struct remote_options *options);
@@ -47,6 +48,8 @@ struct remote_status {
     uint64_t requests, retries, request_bytes, wire_bytes; /* bytes before and after compression */
     uint64_t responses_2xx, responses_3xx, responses_4xx, responses_5xx, network_errors;
     uint64_t bisections, splits_413;
+    char protocol[8];    /* as in the configuration, the one in use */
+    uint64_t unwritten;  /* samples of accepted requests that the receiver says it has not written */
     uint64_t exemplars_dropped; /* not sent: not wanted, or their histogram was not sent either */
     uint64_t learned_max_samples; /* from 413s; 0 = none */
     uint64_t in_flight;

@@ -6,10 +6,11 @@
 static bool copy_all(struct block_copier *c, const struct block_shift *shift, struct block_builder *to, uint64_t *moved,
                      struct err *err)
 {
+    const struct block_copy_how how = {.shift = shift, .moved = moved};
     struct str job;
     block_copier_symbols(c, 0, to);
     while (block_copier_next(c, err)) {
-        if (!block_copier_put(c, 0, to, shift, moved))
+        if (!block_copier_put(c, 0, to, &how))
             return err_set(err, "a series cannot be read");
         if (block_copier_job_ends(c, &job))
             block_builder_job(to, job);

@@ -233,7 +233,8 @@ static bool start(struct agent *a, struct err *err)
     a->clock.hold = hold_new(HOLD_MAX_BYTES, pass_block, a);
     a->clock.trust_receivers = a->flags.trust_receivers;
     struct remote_options remote = {.queue = a->queue, .ledger = a->ledger, .user_agent = OBSAGENT_USER_AGENT,
-                                    .dead_dir = a->dead_dir};
+                                    .dead_dir = a->dead_dir,
+                                    .state_dir = a->flags.storage_path};
     a->remote = a->clock.remote = remote_new(&remote);
     struct scrape_options scrape = {.workers = (unsigned)a->flags.scrape_workers,
                                     .user_agent = OBSAGENT_USER_AGENT, .emit = emit_block, .ctx = a};

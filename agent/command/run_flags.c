@@ -86,7 +86,7 @@ static size_t fill_vmagent(struct run_flags *f, struct flag *t)
         {"remoteWrite.relabelConfig", FLAG_STRING, &f->vm_relabel_config, "FILE", "rules for all URLs"},
         {"remoteWrite.urlRelabelConfig", FLAG_CSV, &f->vm_url_relabel_config, "FILE", "rules for one URL"},
         {"remoteWrite.forcePromProto", FLAG_CSV, &f->vm_force_prom_proto, "BOOL",
-         "accepted; remote write 1.0 is what is spoken"},
+         "remote write 1.0 for one URL; else VictoriaMetrics's zstd is tried first"},
         {"httpListenAddr", FLAG_STRING, &f->listen_address, "ADDR", "as --web.listen-address"},
         {"promscrape.cluster.membersCount", FLAG_U64, &f->scrape_shards, "N", "as --scrape.shards"},
         {"promscrape.cluster.memberNum", FLAG_STRING, &f->scrape_shard, "I", "as --scrape.shard"},
@@ -270,6 +270,7 @@ char *run_flags_remote_yaml(const struct run_flags *f)
         buf_add_c(&b, "- url: ");
         buf_add_json(&b, str_of(f->vm_url.v[i]));
         buf_add_char(&b, '\n');
+        buf_addf(&b, "  protocol: %s\n", strcmp(value_for(&f->vm_force_prom_proto, i), "true") == 0 ? "rw1" : "vm");
         add_auth(&b, f, i);
         add_max_bytes(&b, f, i);
         add_relabel_files(&b, f, i);

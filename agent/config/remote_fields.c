@@ -104,13 +104,17 @@ static const struct field remote_fields[] = {
      .help = "before compression; 0: learned from the receiver's 413 (obsagent)"},
     {"on_reject", FIELD_FLAG, AT(on_reject_drop), .standard = "bisect", .words = "bisect|drop",
      .help = "a refused request (400, 409, 422): find the guilty series, or drop it all (obsagent)"},
-    {"protocol", FIELD_TEXT, FIELD_LATER, .words = "rw1", .help = "rw1, rw2, vm, otlp or auto (obsagent)"},
+    {"protocol", FIELD_ENUM, AT(protocol), .standard = "rw1", .words = "rw1|rw2|vm|auto",
+     .help = "remote write 1.0, 2.0, VictoriaMetrics's zstd, or what the receiver is found to take; all but the first "
+             "fall back to 1.0 (obsagent)"},
     {"drain", FIELD_FLAG, AT(drain_fresh_first), .standard = "fifo", .words = "fifo|fresh_first",
      .help = "a backlog: in order, or what is new at once and the backlog beside it; the receiver must take samples "
              "that are older than others then (obsagent)"},
     {"rate_limit", FIELD_BYTES, AT(rate_limit),
      .help = "bytes a second after compression, what is new before a backlog; 0: none (obsagent)"},
-    {"protobuf_message", FIELD_TEXT, FIELD_LATER, .words = "prometheus.WriteRequest", .help = "Prometheus"},
+    {"protobuf_message", FIELD_ENUM, FIELD_ALIAS, AT(message),
+     .words = "prometheus.WriteRequest|io.prometheus.write.v2.Request",
+     .help = "Prometheus's name for protocol rw1 and rw2"},
     {"send_exemplars", FIELD_BOOL, AT(send_exemplars), .standard = "false", .help = "else they are left out"},
     {"send_native_histograms", FIELD_BOOL, AT(send_native_histograms), .standard = "false",
      .help = "else they are counted as lost"},
@@ -121,9 +125,21 @@ static const struct field remote_fields[] = {
     {"google_iam", FIELD_OWN, FIELD_LATER, .help = "Google tokens"},
 };
 
+/* Two names for one thing: the one that is given rules; both must mean the same. */
+static void settle_protocol(struct load *l, const struct node *node, struct config_remote *r)
+{
+    enum config_protocol named = r->message == CONFIG_MESSAGE_2 ? CONFIG_RW2 : CONFIG_RW1;
+    if (!field_given(node, "protobuf_message"))
+        return;
+    if (field_given(node, "protocol") && r->protocol != named)
+        problem_add(&l->problems, field_place(node, "protobuf_message"),
+                    "protobuf_message and protocol do not mean the same");
+    r->protocol = named;
+}
+
 static void check_remote(struct load *l, const struct node *node, void *to)
 {
-    (void)to;
+    settle_protocol(l, node, to);
     if (!field_given(node, "url"))
         problem_add(&l->problems, field_place(node, "url"), "url for remote_write is empty");
 }

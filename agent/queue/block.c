@@ -60,6 +60,7 @@ struct block_builder {
     size_t interned_cap, interned_n;
     uint32_t symbols_n, samples, booked;
     int64_t min_ts_ms, max_ts_ms;
+    uint32_t holds;
     struct job_count *jobs;
     size_t jobs_n, jobs_cap;
     int64_t ts_ms; /* the timestamp that ts_wire encodes: most samples repeat the last one's */
@@ -106,6 +107,7 @@ static void start(struct block_builder *b)
     } else if (b->interned) {
         memset(b->interned, 0, b->interned_cap * sizeof *b->interned);
     }
+    b->holds = BLOCK_HOLDS_KNOWN;
     b->min_ts_ms = INT64_MAX;
     b->max_ts_ms = INT64_MIN;
     for (size_t i = 0; i < b->jobs_n; i++)
@@ -355,6 +357,7 @@ void block_builder_put_extra(struct block_builder *b, const uint8_t *refs_end, d
 {
     size_t refs_n = (size_t)(refs_end - (b->series.p + b->series.n + HEAD_ROOM));
     b->tail.n = 0;
+    b->holds |= (extra->histogram.p ? BLOCK_HOLDS_HISTOGRAMS : 0) | (extra->exemplars_n ? BLOCK_HOLDS_EXEMPLARS : 0);
     if (extra->histogram.p)
         tail_histogram(b, extra->histogram, ts_ms, extra->start_ts_ms);
     else
@@ -437,6 +440,7 @@ struct block *block_builder_seal(struct block_builder *b)
     out->series = out->samples = b->samples;
     out->min_ts_ms = b->min_ts_ms;
     out->max_ts_ms = b->max_ts_ms;
+    out->holds = b->holds;
     out->sealed_wall_ms = clock_wall_ms();
     seal_jobs(b, out);
     out->size = b->symbols.n + b->series.n;

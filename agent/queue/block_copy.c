@@ -18,7 +18,8 @@ struct target {
 };
 
 struct block_copier {
-    struct block_reader *reader;
+    struct block_reader *reader; /* own, or borrowed */
+    struct block_reader *own;
     const struct block *block;
     struct block_series series;
     size_t job;
@@ -34,7 +35,7 @@ struct block_copier {
 struct block_copier *block_copier_new(void)
 {
     struct block_copier *c = xcalloc(1, sizeof *c);
-    c->reader = block_reader_new();
+    c->reader = c->own = block_reader_new();
     return c;
 }
 
@@ -42,7 +43,7 @@ void block_copier_free(struct block_copier *c)
 {
     if (!c)
         return;
-    block_reader_free(c->reader);
+    block_reader_free(c->own);
     for (size_t i = 0; i < BLOCK_COPY_TARGETS; i++)
         free(c->targets[i].refs);
     free(c->hashes);
@@ -51,13 +52,24 @@ void block_copier_free(struct block_copier *c)
     free(c);
 }
 
+void block_copier_borrow(struct block_copier *c, struct block_reader *reader)
+{
+    c->reader = reader;
+    c->hashes_n = 0;
+    for (size_t i = 0; i < BLOCK_COPY_TARGETS; i++)
+        c->targets[i].n = 0;
+}
+
+void block_copier_present(struct block_copier *c, const struct block_series *s)
+{
+    c->series = *s;
+}
+
 bool block_copier_open(struct block_copier *c, const struct block *b, struct err *err)
 {
     c->block = b;
     c->job = c->in_job = 0;
-    c->hashes_n = 0;
-    for (size_t i = 0; i < BLOCK_COPY_TARGETS; i++)
-        c->targets[i].n = 0;
+    block_copier_borrow(c, c->own);
     return block_reader_open(c->reader, b->data, b->size, err);
 }
 
@@ -165,27 +177,43 @@ static bool read_exemplars(struct block_copier *c, struct target *t, struct bloc
     return true;
 }
 
-bool block_copier_put(struct block_copier *c, unsigned i, struct block_builder *to, const struct block_shift *shift,
-                      uint64_t *moved)
+/* The references of the labels, behind the last series of the builder; where they end. */
+static uint8_t *put_labels(struct block_copier *c, struct target *t, struct block_builder *to,
+                           const struct block_copy_how *how)
 {
     const struct block_series *s = &c->series;
+    size_t n = how->labels ? 2 * how->labels_n : s->refs_n;
+    uint8_t *p = block_builder_room(to, n * WIRE_VARINT_MAX);
+    for (size_t k = 0; !how->labels && k < n; k++)
+        p = wire_put_varint(p, ref_in(c, t, to, s->refs[k]));
+    for (size_t k = 0; how->labels && k < how->labels_n; k++) {
+        p = wire_put_varint(p, block_builder_intern(to, how->labels[k].name));
+        p = wire_put_varint(p, block_builder_intern(to, how->labels[k].value));
+    }
+    return p;
+}
+
+bool block_copier_put(struct block_copier *c, unsigned i, struct block_builder *to, const struct block_copy_how *how)
+{
+    static const struct block_copy_how AS_IT_IS = {0};
+    const struct block_series *s = &c->series;
     struct target *t = target_at(c, i);
+    how = how ? how : &AS_IT_IS;
     struct block_meta meta = {s->type, ref_in(c, t, to, s->help_ref), ref_in(c, t, to, s->unit_ref)};
-    struct block_extra extra = {.start_ts_ms = move(shift, s->start_ts_ms)};
+    struct block_extra extra = {.start_ts_ms = move(how->shift, s->start_ts_ms)};
     int64_t ts_ms = s->ts_ms, start_ts_ms;
     if (s->is_histogram && !block_series_histogram(s, 0, &extra.histogram, &ts_ms, &start_ts_ms))
         return false;
-    if (s->exemplars && !read_exemplars(c, t, to, shift, &extra))
+    if (s->exemplars && !how->no_exemplars && !read_exemplars(c, t, to, how->shift, &extra))
         return false;
-    uint8_t *p = block_builder_room(to, s->refs_n * WIRE_VARINT_MAX);
-    for (size_t k = 0; k < s->refs_n; k++)
-        p = wire_put_varint(p, ref_in(c, t, to, s->refs[k]));
-    if (moved)
-        *moved += move(shift, ts_ms) != ts_ms;
+    uint8_t *p = put_labels(c, t, to, how);
+    if (how->moved)
+        *how->moved += move(how->shift, ts_ms) != ts_ms;
     const struct block_meta *with = s->has_meta ? &meta : NULL;
+    ts_ms = move(how->shift, ts_ms);
     if (extra.histogram.p || extra.start_ts_ms || extra.exemplars_n)
-        block_builder_put_extra(to, p, s->value, move(shift, ts_ms), with, &extra);
+        block_builder_put_extra(to, p, s->value, ts_ms, with, &extra);
     else
-        block_builder_put(to, p, s->value, move(shift, ts_ms), with);
+        block_builder_put(to, p, s->value, ts_ms, with);
     return true;
 }

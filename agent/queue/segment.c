@@ -17,6 +17,8 @@
 #define SEGMENT_MAGIC "OBSQSEG\n"
 #define RECORD_MAGIC "OBSR"
 #define FLAG_ZSTD 1u
+#define FLAG_HOLDS_SHIFT 1 /* the bits of block.holds */
+#define FLAG_HOLDS_MASK 7u
 #define RESYNC_CHUNK 65536
 
 /* The whole range or nothing; errno is EBADMSG when the file ends before it. */
@@ -128,7 +130,7 @@ void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, st
     bytes_put64(h + 8, b->seq);
     bytes_put32(h + 16, b->lane);
     bytes_put32(h + 20, run);
-    bytes_put32(h + 24, zstd ? FLAG_ZSTD : 0);
+    bytes_put32(h + 24, (zstd ? FLAG_ZSTD : 0) | b->holds << FLAG_HOLDS_SHIFT);
     bytes_put32(h + 28, b->series);
     bytes_put32(h + 32, b->samples);
     bytes_put32(h + 36, (uint32_t)jobs_bytes);
@@ -152,6 +154,7 @@ static void parse_header(const uint8_t *h, struct record *r)
         .lane = bytes_get32(h + 16),
         .run = bytes_get32(h + 20),
         .compressed = (bytes_get32(h + 24) & FLAG_ZSTD) != 0,
+        .holds = bytes_get32(h + 24) >> FLAG_HOLDS_SHIFT & FLAG_HOLDS_MASK,
         .series = bytes_get32(h + 28),
         .samples = bytes_get32(h + 32),
         .jobs_bytes = bytes_get32(h + 36),
@@ -299,7 +302,7 @@ static struct block *read_head(int fd, uint64_t offset, struct record *r)
     struct block *b = xcalloc(1, sizeof *b);
     *b = (struct block){.refs = 1, .seq = r->seq, .lane = r->lane, .series = r->series, .samples = r->samples,
                         .min_ts_ms = r->min_ts_ms, .max_ts_ms = r->max_ts_ms,
-                        .sealed_wall_ms = r->sealed_wall_ms};
+                        .sealed_wall_ms = r->sealed_wall_ms, .holds = r->holds};
     if (!read_jobs(fd, r, b)) {
         int why = errno;
         block_unref(b);

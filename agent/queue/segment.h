@@ -7,6 +7,7 @@
              | min ts i64 | max ts i64 | sealed ms i64 |                                        80 bytes
              | jobs: {samples u32, name bytes u16, name} ... | payload: block data, zstd when smaller |
 
+   Flags: 1 = the payload is compressed; 2, 4, 8 = the block's BLOCK_HOLDS_ bits (none in what older versions wrote).
    All numbers are little-endian; the CRCs are CRC-32C. The header's covers the 72 bytes behind it and nothing
    else: whether a record begins at some byte is decided by 80 bytes, however damaged the rest is, and how
    many samples it holds is known even when its payload is not. */
@@ -28,6 +29,7 @@ struct record {
     uint64_t seq;
     uint32_t lane, run;
     bool compressed;
+    uint32_t holds; /* of the block */
     uint32_t series, samples;
     uint32_t jobs_bytes, stored_bytes, raw_bytes;
     uint32_t payload_crc, jobs_crc;

@@ -50,10 +50,14 @@ static bool prepare(struct endpoint *e)
 void endpoint_announce(struct endpoint *e)
 {
     bool works = e->last_success_ms && !e->failing;
+    if (e->negotiation.order[e->negotiation.present] == PROTOCOL_RW2) { /* has it in the series */
+        metadata_clear(e->metadata);
+        return;
+    }
     if (!works || e->metadata_call || loop_now(e->loop) < e->metadata_next_ms || !prepare(e))
         return;
     struct endpoint_headers headers;
-    endpoint_headers_fill(e, &headers, e->metadata_attempt);
+    endpoint_headers_fill(e, &headers, PROTOCOL_RW1, e->metadata_attempt);
     struct http_request request = {
         .url = e->settings->url,
         .method = "POST",

@@ -11,7 +11,7 @@ static bool put(struct block_copier *copier, struct block_builder **to, unsigned
 {
     unsigned i = strands > 1 ? (unsigned)(block_copier_hash(copier) % strands) : 0;
     struct str job;
-    if (!block_copier_put(copier, i, to[i], NULL, NULL))
+    if (!block_copier_put(copier, i, to[i], NULL))
         return err_set(err, "a series cannot be read");
     if (!block_copier_job_ends(copier, &job))
         return true;

@@ -14,12 +14,16 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-#define SUFFIX ".rw1.snappy"
+static const char *const SUFFIXES[PROTOCOLS] = {
+    [PROTOCOL_RW1] = ".rw1.snappy", [PROTOCOL_RW2] = ".rw2.snappy", [PROTOCOL_VM] = ".rw1.zstd"};
 
 static int is_ours(const struct dirent *entry)
 {
     struct str name = str_of(entry->d_name);
-    return str_ends(name, STR(SUFFIX)) && name.p[0] >= '0' && name.p[0] <= '9';
+    bool ours = false;
+    for (size_t i = 0; i < PROTOCOLS; i++)
+        ours = ours || str_ends(name, str_of(SUFFIXES[i]));
+    return ours && name.p[0] >= '0' && name.p[0] <= '9';
 }
 
 static uint64_t size_in(const char *dir, const char *name)
@@ -61,7 +65,8 @@ static bool is_plain(char c)
            c == '_' || c == '.';
 }
 
-bool dead_put(const char *dir, const char *endpoint, int64_t wall_ms, struct str body, struct err *err)
+bool dead_put(const char *dir, const char *endpoint, int64_t wall_ms, enum protocol protocol, struct str body,
+              struct err *err)
 {
     static atomic_uint counter;
     if (!file_make_dirs(dir, err))
@@ -72,7 +77,8 @@ bool dead_put(const char *dir, const char *endpoint, int64_t wall_ms, struct str
         plain[n] = is_plain(endpoint[n]) ? endpoint[n] : '_';
     plain[n] = '\0';
     char *name =
-        xasprintf("%013" PRId64 "-%06u-%s" SUFFIX, wall_ms, atomic_fetch_add(&counter, 1) % 1000000, plain);
+        xasprintf("%013" PRId64 "-%06u-%s%s", wall_ms, atomic_fetch_add(&counter, 1) % 1000000, plain,
+                           SUFFIXES[protocol]);
     char *path = file_join(dir, name);
     bool ok = file_write_atomic(path, body, err);
     free(path);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "memory.h"
 
 /* ---- small things ---- */
 
@@ -66,12 +67,24 @@ static void show_url(const char *url, char *out, size_t n)
     snprintf(out, n, "%.*s%.*s", (int)scheme, url, STR_ARG(rest));
 }
 
-void endpoint_headers_fill(const struct endpoint *e, struct endpoint_headers *h, unsigned attempt)
+void endpoint_headers_fill(const struct endpoint *e, struct endpoint_headers *h, enum protocol protocol,
+                           unsigned attempt)
 {
+    static const struct {
+        const char *encoding, *type, *version;
+    } LINES[PROTOCOLS] = {
+        [PROTOCOL_RW1] = {"Content-Encoding: snappy", "Content-Type: application/x-protobuf",
+                          "X-Prometheus-Remote-Write-Version: 0.1.0"},
+        [PROTOCOL_RW2] = {"Content-Encoding: snappy",
+                          "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                          "X-Prometheus-Remote-Write-Version: 2.0.0"},
+        [PROTOCOL_VM] = {"Content-Encoding: zstd", "Content-Type: application/x-protobuf",
+                         "X-VictoriaMetrics-Remote-Write-Version: 1"},
+    };
     size_t n = 0;
-    h->v[n++] = "Content-Encoding: snappy";
-    h->v[n++] = "Content-Type: application/x-protobuf";
-    h->v[n++] = "X-Prometheus-Remote-Write-Version: 0.1.0";
+    h->v[n++] = LINES[protocol].encoding;
+    h->v[n++] = LINES[protocol].type;
+    h->v[n++] = LINES[protocol].version;
     snprintf(h->user_agent, sizeof h->user_agent, "User-Agent: %s", e->options.user_agent);
     h->v[n++] = h->user_agent;
     if (attempt) {
@@ -115,7 +128,9 @@ void endpoint_update(struct endpoint *e)
             log_throttled(hash_more(0, str_of(e->name)), LOG_INFO, "remote", "endpoint %s works again",
                           e->name);
     }
+    const struct negotiation *n = &e->negotiation;
     pthread_mutex_lock(&e->lock);
+    snprintf(e->status.protocol, sizeof e->status.protocol, "%s", protocol_name(n->order[n->present]));
     e->status.state = state_of(e);
     e->status.in_flight = in_flight;
     e->next_try_ms = next_try_ms;
@@ -187,6 +202,38 @@ static void notify(void *ctx)
 
 /* ---- settings ---- */
 
+void endpoint_remember(struct endpoint *e)
+{
+    const struct negotiation *n = &e->negotiation;
+    enum protocol present = n->order[n->present];
+    const struct memory m = {.key = endpoint_key(e->settings), .protocol = present, .confirmed = n->confirmed[present],
+                             .probe_ms = n->probe_ms, .max_request_bytes = e->learned_bytes,
+                             .learned_ms = e->learned_ms};
+    struct err err = {0};
+    bool nothing = n->n == 1 && e->learned_bytes == 0;
+    if (!nothing && e->options.state_dir && !memory_write(e->options.state_dir, e->name, &m, &err))
+        log_throttled(hash_more(1, str_of(e->name)), LOG_WARN, "remote", "endpoint %s: %s", e->name, err.msg);
+}
+
+/* What an earlier run, or the same receiver under other settings, has taught. */
+static void recall(struct endpoint *e)
+{
+    struct memory m;
+    struct err err = {0};
+    e->learned_bytes = 0;
+    e->learned_ms = 0;
+    protocol_init(&e->negotiation, e->settings->protocol);
+    if (!e->options.state_dir)
+        return;
+    if (memory_read(e->options.state_dir, e->name, endpoint_key(e->settings), &m, &err)) {
+        protocol_restore(&e->negotiation, m.protocol, m.confirmed, m.probe_ms);
+        e->learned_bytes = m.max_request_bytes;
+        e->learned_ms = m.learned_ms;
+    } else if (err_is(&err)) {
+        log_warn("remote", "endpoint %s: what it had learned is forgotten: %s", e->name, err.msg);
+    }
+}
+
 /* In the endpoint's thread: what config and settings say is in force from here on. */
 static void use_settings(struct endpoint *e, struct config *config, const struct config_remote *settings)
 {
@@ -198,7 +245,7 @@ static void use_settings(struct endpoint *e, struct config *config, const struct
         .max_backoff_ms = settings->max_backoff_ms,
         .on_reject_drop = settings->on_reject_drop,
     };
-    e->learned_bytes = 0;
+    recall(e);
     transcoder_configure(e->transcoder, config->external_labels, config->external_labels_n,
                          settings->write_relabel);
     transcoder_send(e->transcoder, settings->send_native_histograms, settings->send_exemplars);

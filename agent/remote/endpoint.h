@@ -12,6 +12,7 @@ struct endpoint_options {
     struct ledger *ledger;
     const char *user_agent;
     const char *dead_dir;
+    const char *state_dir; /* NULL = nothing is remembered */
     /* Told of every refused request, from the endpoint's thread. */
     void (*on_reject)(void *ctx, const struct remote_reject *reject);
     void *ctx;

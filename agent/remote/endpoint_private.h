@@ -18,6 +18,7 @@
 #include "batch.h"
 #include "http.h"
 #include "metadata.h"
+#include "protocol.h"
 #include "pace.h"
 #include "policy.h"
 #include "work.h"
@@ -42,6 +43,9 @@ struct lane {
     struct config *config; /* of the call */
     struct loop_timer timer, slow;
     bool encoded;          /* body is the present request, under the present settings */
+    enum protocol protocol; /* of body */
+    bool written;          /* the response had a Written header */
+    uint64_t written_n;    /* samples and histograms in them */
     struct buf body;       /* compressed */
     uint64_t raw_bytes;    /* of body before compression */
     struct transcode_result present;
@@ -86,6 +90,8 @@ struct endpoint {
     int64_t last_success_ms; /* monotonic */
     int64_t poison_ms;       /* when a series was last set aside, 0 = never */
     size_t learned_bytes;    /* of a request before compression, from 413s; 0 = none */
+    int64_t learned_ms;      /* when, wall clock */
+    struct negotiation negotiation;
     bool failing;            /* as told to the queue */
     bool told_unwanted, told_custom; /* the log has said which histograms are lost under these settings */
     uint64_t random;
@@ -133,6 +139,8 @@ void endpoint_pump(struct endpoint *e);
 /* Works out what the queue and the status are told. */
 void endpoint_update(struct endpoint *e);
 uint64_t endpoint_random(struct endpoint *e);
+/* Writes down what has been found out about the receiver. */
+void endpoint_remember(struct endpoint *e);
 
 /* ---- intake.c ---- */
 
@@ -182,6 +190,7 @@ struct endpoint_headers {
     char attempt[48];
 };
 /* attempt 0 is the first. */
-void endpoint_headers_fill(const struct endpoint *e, struct endpoint_headers *h, unsigned attempt);
+void endpoint_headers_fill(const struct endpoint *e, struct endpoint_headers *h, enum protocol protocol,
+                           unsigned attempt);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 /* Of a batch as it waits, packed or not. */
 #define BATCH_BYTES ((uint64_t)8 << 20)
@@ -59,16 +60,23 @@ static uint64_t sum_samples(struct block *const *blocks, size_t n)
     return sum;
 }
 
+/* Samples of a full request. */
+static uint64_t full_request(struct endpoint *e)
+{
+    uint64_t limit = e->settings->max_request_bytes;
+    if (e->learned_bytes && clock_wall_ms() - e->learned_ms > PROTOCOL_DAY_MS)
+        e->learned_bytes = 0; /* the receiver may take more by now */
+    if (e->learned_bytes && (limit == 0 || e->learned_bytes < limit))
+        limit = e->learned_bytes;
+    uint64_t full = pace_full_request(&e->pace, e->settings->max_samples_per_send, limit);
+    return full ? full : ENDPOINT_SAMPLES_DEFAULT;
+}
+
 static bool take_stream(struct endpoint *e, enum queue_stream stream, unsigned strands)
 {
     struct block *blocks[QUEUE_BATCH_MAX];
     struct queue_progress progress;
-    uint64_t limit = e->settings->max_request_bytes;
-    if (e->learned_bytes && (limit == 0 || e->learned_bytes < limit))
-        limit = e->learned_bytes;
-    uint64_t full = pace_full_request(&e->pace, e->settings->max_samples_per_send, limit);
-    if (full == 0)
-        full = ENDPOINT_SAMPLES_DEFAULT;
+    uint64_t full = full_request(e);
     uint64_t most = strands > 1 ? (uint64_t)((double)(strands * full) * STRAND_FILL) : full;
     const struct queue_wish wish = {
         .stream = stream, .blocks = QUEUE_BATCH_MAX, .samples = most, .bytes = BATCH_BYTES};

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/units.h"
 
 #define RAW_KEEP (4u << 20)
 
@@ -164,6 +165,7 @@ static bool encode_range(struct lane *lane, struct err *err)
     const struct work_range *r = work_current(&lane->work);
     struct transcode_range range = {r->from, r->to, e->settings->max_samples_per_send, bytes_limit(e)};
     bool suspect = r->suspect;
+    transcoder_message(e->transcoder, lane->protocol == PROTOCOL_RW2 ? TRANSCODE_RW2 : TRANSCODE_RW1);
     if (!transcoder_open(e->transcoder, lane->work.block, err))
         return false;
     if (!transcoder_encode(e->transcoder, &range, &e->raw, lane->work.shares, &lane->present, err))
@@ -173,7 +175,9 @@ static bool encode_range(struct lane *lane, struct err *err)
         work_cut(&lane->work, lane->present.to, suspect);
     if (lane->present.series == 0)
         return true;
-    if (!transcode_snappy(buf_str(&e->raw), &lane->body))
+    bool packed = lane->protocol == PROTOCOL_VM ? transcode_zstd(e->transcoder, buf_str(&e->raw), &lane->body)
+                                                : transcode_snappy(buf_str(&e->raw), &lane->body);
+    if (!packed)
         return err_set(err, "cannot compress a request of %zu bytes", e->raw.n);
     return true;
 }
@@ -182,8 +186,10 @@ static bool encode_range(struct lane *lane, struct err *err)
 static bool encode(struct lane *lane)
 {
     struct endpoint *e = lane->endpoint;
-    if (lane->encoded)
+    enum protocol protocol = protocol_next(&e->negotiation, clock_wall_ms());
+    if (lane->encoded && lane->protocol == protocol)
         return true;
+    lane->protocol = protocol;
     struct err err = {0};
     if (!encode_range(lane, &err)) {
         log_error("remote", "endpoint %s: block %llu cannot be read, what is left of it is lost: %s", e->name,
@@ -207,6 +213,16 @@ static bool encode(struct lane *lane)
 
 /* ---- one request ---- */
 
+/* What a 2.0 receiver says it has written. */
+static void note_written(struct lane *lane, struct str name, struct str value)
+{
+    uint64_t n;
+    lane->written = true;
+    if (str_eq(name, STR("x-prometheus-remote-write-exemplars-written")) || !units_parse_u64(str_trim(value), &n))
+        return;
+    lane->written_n += n;
+}
+
 static void on_header(void *ctx, struct str name, struct str value)
 {
     struct lane *lane = ctx;
@@ -214,6 +230,8 @@ static void on_header(void *ctx, struct str name, struct str value)
         lane->retry_after_ms = policy_retry_after(value, clock_wall_ms());
     else if (str_eq(name, STR("date")))
         lane->date_s = policy_http_date(value);
+    else if (str_starts(name, STR("x-prometheus-remote-write-")) && str_ends(name, STR("-written")))
+        note_written(lane, name, value);
 }
 
 /* The first bytes are kept for the log; the rest is read so that the connection can be used again. */
@@ -262,7 +280,7 @@ static void start(struct lane *lane)
 {
     struct endpoint *e = lane->endpoint;
     struct endpoint_headers headers;
-    endpoint_headers_fill(e, &headers, lane->attempt);
+    endpoint_headers_fill(e, &headers, lane->protocol, lane->attempt);
     struct http_request request = {
         .url = e->settings->url,
         .method = "POST",
@@ -281,6 +299,8 @@ static void start(struct lane *lane)
     buf_clear(&lane->words);
     lane->retry_after_ms = -1;
     lane->date_s = -1;
+    lane->written = false;
+    lane->written_n = 0;
     lane->started_ms = loop_now(e->loop);
     struct err err = {0};
     lane->call = http_start(e->http, &request, &err);

@@ -17,6 +17,7 @@ struct remote {
     struct ledger *ledger;
     char *user_agent;
     char *dead_dir;
+    char *state_dir;
 
     pthread_mutex_t lock;
     /* Under lock: changed only by the thread that applies. */
@@ -51,6 +52,7 @@ struct remote *remote_new(const struct remote_options *options)
     r->ledger = options->ledger;
     r->user_agent = xstrdup(options->user_agent ? options->user_agent : "obsagent");
     r->dead_dir = xstrdup(options->dead_dir);
+    r->state_dir = xstrdup(options->state_dir);
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->rejects_lock, NULL);
     return r;
@@ -104,6 +106,7 @@ static void add_endpoint(struct remote *r, struct config *config, const struct c
         .ledger = r->ledger,
         .user_agent = r->user_agent,
         .dead_dir = r->dead_dir,
+        .state_dir = r->state_dir,
         .on_reject = on_reject,
         .ctx = r,
     };
@@ -240,6 +243,7 @@ void remote_free(struct remote *r)
     free(r->leaving);
     free(r->user_agent);
     free(r->dead_dir);
+    free(r->state_dir);
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->rejects_lock);
     free(r);

@@ -64,7 +64,7 @@ static void ask_date(struct endpoint *e)
     e->ask_next_ms = now + ASK_EVERY_MS;
     e->ask_date_s = -1;
     struct endpoint_headers headers;
-    endpoint_headers_fill(e, &headers, 0);
+    endpoint_headers_fill(e, &headers, PROTOCOL_RW1, 0);
     struct http_request request = {
         .url = e->settings->url,
         .method = "POST",

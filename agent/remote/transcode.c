@@ -7,15 +7,18 @@
 #include <snappy-c.h>
 
 #include <stdlib.h>
+#include <zstd.h>
 
 #include "base/alloc.h"
 #include "encode.h"
+#include "request2.h"
 #include "tail.h"
 
 /* What is rare stays out of the way of what every sample passes: 3 ns of 73. */
 #define RARE __attribute__((noinline))
 #define PASSED_BY_ALL inline __attribute__((always_inline))
 #define TAIL_MAX ((size_t)64 << 20)
+#define ZSTD_LEVEL 1
 
 struct transcoder {
     const struct label *external;
@@ -32,6 +35,9 @@ struct transcoder {
     uint32_t *merged; /* label references of one series with external labels among them */
     size_t merged_cap;
     struct encoder encoder;
+    enum transcode_message message;
+    struct request2 request2;
+    ZSTD_CCtx *zstd;
     bool send_histograms, send_exemplars;
     struct buf tail; /* of one series */
 
@@ -58,6 +64,8 @@ void transcoder_free(struct transcoder *t)
         return;
     block_reader_free(t->reader);
     encoder_free(&t->encoder);
+    request2_free(&t->request2);
+    ZSTD_freeCCtx(t->zstd);
     labels_free(&t->labels);
     arena_free(&t->arena);
     buf_free(&t->tail);
@@ -74,6 +82,11 @@ void transcoder_configure(struct transcoder *t, const struct label *external, si
     t->external = external;
     t->external_n = external_n < UINT16_MAX ? external_n : UINT16_MAX - 1;
     t->rules = rules && relabel_count(rules) ? rules : NULL;
+}
+
+void transcoder_message(struct transcoder *t, enum transcode_message message)
+{
+    t->message = message;
 }
 
 void transcoder_send(struct transcoder *t, bool histograms, bool exemplars)
@@ -277,16 +290,77 @@ static size_t job_of_sample(struct job_cursor *c, uint64_t sample)
 
 static bool is_sendable(const struct transcoder *t, const struct block_series *series)
 {
-    return !series->is_histogram ? series->samples > 0 : t->send_histograms && tail_has_place(series);
+    if (!series->is_histogram)
+        return series->samples > 0;
+    return t->send_histograms && (t->message == TRANSCODE_RW2 || tail_has_place(series));
 }
+
+/* ---- remote write 2.0 ---- */
+
+/* Whether the block may go as it is: its bytes are a request. */
+static bool is_verbatim(const struct transcoder *t, const struct transcode_range *range)
+{
+    const struct block *b = t->block;
+    bool left_out = !(b->holds & BLOCK_HOLDS_KNOWN) ? !t->send_histograms || !t->send_exemplars
+                                                    : (!t->send_histograms && b->holds & BLOCK_HOLDS_HISTOGRAMS) ||
+                                                          (!t->send_exemplars && b->holds & BLOCK_HOLDS_EXEMPLARS);
+    return t->message == TRANSCODE_RW2 && range->from == 0 && range->to == b->series && !t->rules &&
+           t->external_n == 0 && !left_out && (range->max_samples == 0 || b->samples <= range->max_samples) &&
+           (range->max_bytes == 0 || b->size <= range->max_bytes);
+}
+
+static bool put_verbatim(const struct transcoder *t, struct buf *out, struct transcode_share *shares,
+                         struct transcode_result *result, struct err *err)
+{
+    const struct block *b = t->block;
+    buf_add(out, b->data, b->size);
+    for (size_t i = 0; i < b->jobs_n; i++)
+        shares[i].samples = b->jobs[i].samples;
+    if (b->jobs_n == 0)
+        shares[0].samples = b->samples;
+    result->series = b->series;
+    result->samples = b->samples;
+    result->max_ts_ms = b->max_ts_ms;
+    return !out->overflow || err_set(err, "a block of %zu bytes is too large for a request", b->size);
+}
+
+/* The whole block keeps its table when all of it fits into one request. */
+static void begin_request2(struct transcoder *t, const struct transcode_range *range, struct buf *out)
+{
+    const struct block *b = t->block;
+    size_t external = 0;
+    for (size_t i = 0; i < t->external_n; i++)
+        external += t->external[i].name.n + t->external[i].value.n + 8;
+    bool fits = (range->max_samples == 0 || b->samples <= range->max_samples) &&
+                (range->max_bytes == 0 || b->size + external + b->series * 6 * t->external_n <= range->max_bytes);
+    if (range->from == 0 && range->to == b->series && !t->rules && fits)
+        request2_begin_whole(&t->request2, t->reader, t->symbols + t->symbols_n, 2 * t->external_n, out);
+    else
+        request2_begin_part(&t->request2, t->reader);
+}
+
+static enum encode_outcome put_request2(struct transcoder *t, const struct block_series *series, size_t max_bytes,
+                                        struct buf *out)
+{
+    if (t->request2.whole) {
+        size_t n = merge_labels(t, series);
+        return request2_put_pairs(&t->request2, t->merged, n, series, t->send_exemplars, out);
+    }
+    if (!t->rules && !final_labels(t, series))
+        return ENCODE_OK; /* no labels: cannot be */
+    return request2_put_labels(&t->request2, t->labels.v, t->labels.n, series, t->send_exemplars, max_bytes);
+}
+
+/* ---- one series ---- */
 
 /* What comes of one series in a request. */
 static PASSED_BY_ALL enum encode_outcome put_series(struct transcoder *t, const struct block_series *series,
                                                     size_t max_bytes, struct buf *out, struct transcode_share *share,
                                                     struct transcode_result *result)
 {
-    enum encode_outcome outcome = t->rules ? encode_labels(&t->encoder, &t->labels, series, max_bytes, out)
-                                           : encode_plain(t, series, max_bytes, out);
+    enum encode_outcome outcome = t->message == TRANSCODE_RW2 ? put_request2(t, series, max_bytes, out)
+                                  : t->rules ? encode_labels(&t->encoder, &t->labels, series, max_bytes, out)
+                                             : encode_plain(t, series, max_bytes, out);
     if (outcome != ENCODE_OK)
         return outcome;
     share->samples += series->samples;
@@ -294,7 +368,7 @@ static PASSED_BY_ALL enum encode_outcome put_series(struct transcoder *t, const 
     result->series++;
     if (series->ts_ms > result->max_ts_ms)
         result->max_ts_ms = series->ts_ms;
-    if (series->has_meta)
+    if (series->has_meta && t->message == TRANSCODE_RW1) /* 2.0 has it in the series */
         note_meta(t, series);
     return ENCODE_OK;
 }
@@ -306,7 +380,9 @@ static RARE enum encode_outcome put_special(struct transcoder *t, const struct b
 {
     enum encode_outcome outcome = ENCODE_OK;
     bool sent = is_sendable(t, series);
-    if (sent) {
+    if (sent && t->message == TRANSCODE_RW2) {
+        outcome = put_series(t, series, max_bytes, out, share, result);
+    } else if (sent) {
         if (!tail_write(t->reader, series, t->send_exemplars, &t->tail))
             return ENCODE_BAD;
         t->encoder.tail = buf_str(&t->tail);
@@ -343,19 +419,14 @@ static enum encode_outcome encode_one(struct transcoder *t, const struct block_s
     return put_series(t, series, range->max_bytes, out, share, result);
 }
 
-bool transcoder_encode(struct transcoder *t, const struct transcode_range *range, struct buf *out,
+/* The series of the range one by one, until a limit. */
+static bool encode_all(struct transcoder *t, const struct transcode_range *range, struct buf *out,
                        struct transcode_share *shares, struct transcode_result *result, struct err *err)
 {
-    size_t shares_n = t->block->jobs_n ? t->block->jobs_n : 1;
-    memset(shares, 0, shares_n * sizeof *shares);
-    *result = (struct transcode_result){.to = range->to, .max_ts_ms = INT64_MIN};
-    buf_clear(out);
-    encoder_begin(&t->encoder);
-    t->metas_n = 0;
     struct job_cursor jobs = job_cursor_start(t->block);
+    struct block_series series;
     if (!seek(t, range->from, err))
         return !err_is(err);
-    struct block_series series;
     for (uint32_t i = range->from; i < range->to; i++) {
         uint64_t sample = t->next_sample;
         if (!next_series(t, &series, err))
@@ -369,6 +440,29 @@ bool transcoder_encode(struct transcoder *t, const struct transcode_range *range
         if (outcome != ENCODE_OK)
             return err_set(err, "cannot encode series %u of the block", i);
     }
+    return true;
+}
+
+bool transcoder_encode(struct transcoder *t, const struct transcode_range *range, struct buf *out,
+                       struct transcode_share *shares, struct transcode_result *result, struct err *err)
+{
+    size_t shares_n = t->block->jobs_n ? t->block->jobs_n : 1;
+    memset(shares, 0, shares_n * sizeof *shares);
+    *result = (struct transcode_result){.to = range->to, .max_ts_ms = INT64_MIN};
+    buf_clear(out);
+    encoder_begin(&t->encoder);
+    t->metas_n = 0;
+    if (is_verbatim(t, range))
+        return put_verbatim(t, out, shares, result, err);
+    bool two = t->message == TRANSCODE_RW2;
+    if (two)
+        begin_request2(t, range, out);
+    if (!encode_all(t, range, out, shares, result, err))
+        return false;
+    if (two && !request2_end(&t->request2, out))
+        return err_set(err, "the request is too large");
+    if (two && result->series == 0)
+        buf_clear(out); /* symbols alone are nothing to send */
     return true;
 }
 
@@ -418,6 +512,22 @@ bool transcode_snappy(struct str raw, struct buf *out)
     size_t n = snappy_max_compressed_length(raw.n);
     char *p = buf_reserve(out, n);
     if (!p || snappy_compress(raw.p, raw.n, p, &n) != SNAPPY_OK)
+        return false;
+    out->n = n;
+    return true;
+}
+
+bool transcode_zstd(struct transcoder *t, struct str raw, struct buf *out)
+{
+    buf_clear(out);
+    size_t bound = ZSTD_compressBound(raw.n);
+    char *p = buf_reserve(out, bound);
+    if (!t->zstd)
+        t->zstd = ZSTD_createCCtx();
+    if (!p || !t->zstd)
+        return false;
+    size_t n = ZSTD_compressCCtx(t->zstd, p, bound, raw.p, raw.n, ZSTD_LEVEL);
+    if (ZSTD_isError(n))
         return false;
     out->n = n;
     return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* transcode: a block's series as a remote-write 1.0 request: external labels merged in, write_relabel_configs
-   applied. Start timestamps and histograms with custom buckets have no place there. */
+/* transcode: a block's series as a remote-write request: external labels merged in, write_relabel_configs applied.
+   Start timestamps and histograms with custom buckets have no place in remote write 1.0. */
 #ifndef OBSAGENT_REMOTE_TRANSCODE_H
 #define OBSAGENT_REMOTE_TRANSCODE_H
 
@@ -17,6 +17,9 @@ void transcoder_free(struct transcoder *t);
    rules run. Both must stay until the next call; rules may be NULL. Closes the open block. */
 void transcoder_configure(struct transcoder *t, const struct label *external, size_t external_n,
                           const struct relabel_rules *rules);
+/* The message that requests are from now on; 1.0 at first. May change from one request to the next. */
+enum transcode_message { TRANSCODE_RW1, TRANSCODE_RW2 };
+void transcoder_message(struct transcoder *t, enum transcode_message message);
 /* What is sent beside float samples; nothing at first. Closes the open block. */
 void transcoder_send(struct transcoder *t, bool histograms, bool exemplars);
 
@@ -48,7 +51,7 @@ struct transcode_result {
     int64_t max_ts_ms; /* of the samples in the request, when there are any */
 };
 
-/* Writes the range as a WriteRequest into out (cleared first; empty when no series is left) and adds up the
+/* Writes the range as a message into out (cleared first; empty when no series is left) and adds up the
    shares: one per job of the block, at least one, zeroed here. A block with fewer series than the range asks
    for ends it early. Labels come out sorted, without empty values; values bit by bit as they are in the
    block. False with err on malformed bytes, or when out's maximum is reached. */
@@ -76,5 +79,7 @@ const struct transcode_meta *transcoder_metas(const struct transcoder *t, size_t
 
 /* raw in snappy's block format, replacing out's contents. False when out's maximum is too small. */
 bool transcode_snappy(struct str raw, struct buf *out) MUSTCHECK;
+/* The same as a zstd frame. */
+bool transcode_zstd(struct transcoder *t, struct str raw, struct buf *out) MUSTCHECK;
 
 #endif

@@ -123,7 +123,7 @@ static void bury(struct lane *lane, long status)
 {
     struct endpoint *e = lane->endpoint;
     struct err err = {0};
-    if (!dead_put(e->options.dead_dir, e->name, clock_wall_ms(), buf_str(&lane->body), &err))
+    if (!dead_put(e->options.dead_dir, e->name, clock_wall_ms(), lane->protocol, buf_str(&lane->body), &err))
         log_warn("remote", "endpoint %s: cannot set a request aside: %s", e->name, err.msg);
     e->poison_ms = loop_now(e->loop);
     lost(lane, LEDGER_DEAD, status, STR("set aside: it kept failing while others passed"));
@@ -153,8 +153,11 @@ static void learn_size(struct lane *lane)
     struct endpoint *e = lane->endpoint;
     size_t half = (size_t)lane->raw_bytes / 2;
     bool news = e->learned_bytes == 0 || half < e->learned_bytes;
-    if (news)
+    if (news) {
         e->learned_bytes = half;
+        e->learned_ms = clock_wall_ms();
+        endpoint_remember(e);
+    }
     uint64_t samples = lane->present.samples / 2;
     pthread_mutex_lock(&e->lock);
     e->status.splits_413++;
@@ -268,6 +271,44 @@ static struct policy_history history_of(const struct lane *lane)
     };
 }
 
+/* The receiver has not written all that it has accepted: somebody should look, but sending it again would not help. */
+static void note_unwritten(struct lane *lane)
+{
+    struct endpoint *e = lane->endpoint;
+    if (lane->protocol != PROTOCOL_RW2 || lane->written_n >= lane->present.samples)
+        return;
+    uint64_t missing = lane->present.samples - lane->written_n;
+    pthread_mutex_lock(&e->lock);
+    e->status.unwritten += missing;
+    pthread_mutex_unlock(&e->lock);
+    log_throttled(hash_more(2, str_of(e->name)), LOG_ERROR, "remote",
+                  "endpoint %s: accepted %llu samples and says it has written %llu of them", e->name,
+                  (unsigned long long)lane->present.samples, (unsigned long long)lane->written_n);
+}
+
+/* True when the message was refused for its form and goes again in another one. */
+static bool speaks_otherwise(struct lane *lane, long status, struct str words)
+{
+    struct endpoint *e = lane->endpoint;
+    const struct protocol_answer answer = {lane->protocol, status, lane->written};
+    enum protocol_verdict v = lane->encoded ? protocol_judge(&e->negotiation, &answer, clock_wall_ms())
+                                             : PROTOCOL_KEEP;
+    if (v != PROTOCOL_KEEP)
+        endpoint_remember(e);
+    if (v != PROTOCOL_AGAIN)
+        return false;
+    count_answer(lane, status, words);
+    log_info("remote", "endpoint %s: status %ld to %s%s, it is sent %s: %.*s", e->name, status,
+             protocol_name(lane->protocol), status / 100 == 2 ? " without a word of what was written" : "",
+             protocol_name(protocol_next(&e->negotiation, clock_wall_ms())), STR_ARG(words));
+    receiver_works(e, false);
+    lane->encoded = false;
+    lane->failures = 0;
+    lane->failing = false;
+    lane->state = LANE_READY;
+    return true;
+}
+
 void lane_answered(struct lane *lane, const struct http_result *result)
 {
     struct endpoint *e = lane->endpoint;
@@ -275,6 +316,8 @@ void lane_answered(struct lane *lane, const struct http_result *result)
        whole. */
     long status = result->ok || result->status / 100 == 2 ? result->status : 0;
     struct str words = status ? str_trim(buf_str(&lane->words)) : result->error;
+    if (speaks_otherwise(lane, status, words))
+        return;
     struct policy_answer answer = {status, result->reused_dead, lane->retry_after_ms};
     struct policy_history history = history_of(lane);
     struct policy_decision d = policy_decide(&e->policy, &answer, &history, endpoint_random(e));
@@ -287,6 +330,7 @@ void lane_answered(struct lane *lane, const struct http_result *result)
     if (status && d.verdict != POLICY_HOLD_AUTH && d.verdict != POLICY_HOLD_URL)
         receiver_works(e, false);
     if (d.verdict == POLICY_DONE) {
+        note_unwritten(lane);
         delivered(lane);
     } else if (d.verdict == POLICY_RETRY_NOW) {
         lane->fresh = true;

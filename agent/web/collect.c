@@ -155,6 +155,8 @@ static void collect_remote(const struct remote_status *r, int64_t now_ms, struct
     metric_emit(out, METRIC_REMOTE_RAW_BYTES, (double)r->request_bytes, "endpoint", name, NULL);
     metric_emit(out, METRIC_REMOTE_BISECTIONS, (double)r->bisections, "endpoint", name, NULL);
     metric_emit(out, METRIC_REMOTE_SPLITS, (double)r->splits_413, "endpoint", name, NULL);
+    metric_emit(out, METRIC_REMOTE_UNWRITTEN, (double)r->unwritten, "endpoint", name, NULL);
+    metric_emit(out, METRIC_REMOTE_PROTOCOL, 1, "endpoint", name, "protocol", r->protocol, NULL);
     metric_emit(out, METRIC_REMOTE_EXEMPLARS_DROPPED, (double)r->exemplars_dropped, "endpoint", name, NULL);
     for (int s = REMOTE_IDLE; s <= REMOTE_HELD_URL; s++)
         metric_emit(out, METRIC_REMOTE_STATE, (int)r->state == s, "endpoint", name, "state",

@@ -344,30 +344,35 @@ static void test_run_env(void **state)
 static void test_run_yaml(void **state)
 {
     static const char *const rows[][2] = {
-        {"run -remoteWrite.url=http://a/", "remote_write:\n- url: \"http://a/\"\n"},
+        {"run -remoteWrite.url=http://a/", "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n"},
         /* A single value is for all, more belong to their position. */
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.bearerToken=T",
-         "remote_write:\n- url: \"http://a/\"\n  authorization:\n    credentials: \"T\"\n"
-         "- url: \"http://b/\"\n  authorization:\n    credentials: \"T\"\n"},
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  authorization:\n    credentials: \"T\"\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  authorization:\n    credentials: \"T\"\n"},
         {"run -remoteWrite.bearerToken=,T -remoteWrite.url=http://a/ -remoteWrite.url=http://b/ "
          "-remoteWrite.maxDiskUsagePerURL=1GB,2GiB",
-         "remote_write:\n- url: \"http://a/\"\n  max_bytes: 1000000000B\n"
-         "- url: \"http://b/\"\n  authorization:\n    credentials: \"T\"\n  max_bytes: 2147483648B\n"},
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  max_bytes: 1000000000B\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  authorization:\n    credentials: \"T\"\n  max_bytes: 2147483648B\n"},
         {"run -remoteWrite.url=http://a/,http://b/,http://c/ -remoteWrite.bearerTokenFile=/f,/g "
          "-remoteWrite.maxDiskUsagePerURL=0",
-         "remote_write:\n- url: \"http://a/\"\n  authorization:\n    credentials_file: \"/f\"\n  max_bytes: 0\n"
-         "- url: \"http://b/\"\n  authorization:\n    credentials_file: \"/g\"\n  max_bytes: 0\n"
-         "- url: \"http://c/\"\n  max_bytes: 0\n"},
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n"
+         "  authorization:\n    credentials_file: \"/f\"\n  max_bytes: 0\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  authorization:\n    credentials_file: \"/g\"\n  max_bytes: 0\n"
+         "- url: \"http://c/\"\n  protocol: vm\n  max_bytes: 0\n"},
         {"run -remoteWrite.url=http://a/ -remoteWrite.label=cluster=$x$ -remoteWrite.label=k=a=\"b\"",
-         "remote_write:\n- url: \"http://a/\"\n  write_relabel_configs:\n"
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  write_relabel_configs:\n"
          "  - target_label: \"cluster\"\n    replacement: \"$$x$$\"\n"
          "  - target_label: \"k\"\n    replacement: \"a=\\\"b\\\"\"\n"},
         {"run -remoteWrite.url=http://a/ -remoteWrite.maxDiskUsagePerURL=much",
-         "remote_write:\n- url: \"http://a/\"\n  max_bytes: \"much\"\n"},
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  max_bytes: \"much\"\n"},
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.relabelConfig=all.yml "
          "-remoteWrite.urlRelabelConfig=,own.yml",
-         "remote_write:\n- url: \"http://a/\"\n  write_relabel_config_files:\n  - \"all.yml\"\n"
-         "- url: \"http://b/\"\n  write_relabel_config_files:\n  - \"all.yml\"\n  - \"own.yml\"\n"},
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  write_relabel_config_files:\n  - \"all.yml\"\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  write_relabel_config_files:\n  - \"all.yml\"\n  - \"own.yml\"\n"},
+        {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.forcePromProto=true,false",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: rw1\n- url: \"http://b/\"\n  protocol: vm\n"},
+        {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.forcePromProto=true",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: rw1\n- url: \"http://b/\"\n  protocol: rw1\n"},
     };
     (void)state;
     for (size_t i = 0; i < ROWS(rows); i++) {

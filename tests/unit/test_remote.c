@@ -698,16 +698,16 @@ static void test_dead_is_bounded(void **state)
     struct rig *rig = rig_new(always_good, QUICK);
     struct err err = {0};
     for (int64_t i = 0; i < 120; i++)
-        assert_true(dead_put(rig->dead, "a/../b", i, STR("body"), &err));
+        assert_true(dead_put(rig->dead, "a/../b", i, PROTOCOL_RW1, STR("body"), &err));
     assert_int_equal(dead_files(rig), DEAD_FILES_MAX);
     char *large = xcalloc(1, 4 << 20);
     for (int64_t i = 200; i < 205; i++)
-        assert_true(dead_put(rig->dead, "e", i, str_make(large, 4 << 20), &err));
+        assert_true(dead_put(rig->dead, "e", i, PROTOCOL_RW1, str_make(large, 4 << 20), &err));
     assert_int_equal(dead_files(rig), 2);
     free(large);
     char *other = file_join(rig->dead, "notes.txt");
     assert_true(file_write_atomic(other, STR("mine"), &err));
-    assert_true(dead_put(rig->dead, "e", 300, STR("body"), &err));
+    assert_true(dead_put(rig->dead, "e", 300, PROTOCOL_RW1, STR("body"), &err));
     assert_int_equal(access(other, F_OK), 0);
     free(other);
     rig_free(rig);

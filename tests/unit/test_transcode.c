@@ -9,6 +9,7 @@
 #include "agent/remote/transcode.h"
 #include "base/alloc.h"
 #include "rw1.pb-c.h"
+#include "rw2.pb-c.h"
 
 /* ---- random blocks, and what is expected of them ---- */
 
@@ -181,8 +182,66 @@ static void check_series(const Prometheus__TimeSeries *got, const struct expecte
     assert_true(got->samples[0]->timestamp == want->ts_ms);
 }
 
+/* The same of a 2.0 request; a part of a block has just the symbols that it uses, each once. */
+static void check_request2(const struct buf *raw, const struct expected *x, uint32_t from, uint32_t to, bool part)
+{
+    Io__Prometheus__Write__V2__Request *r =
+        io__prometheus__write__v2__request__unpack(NULL, raw->n, (const uint8_t *)raw->p);
+    assert_non_null(r);
+    assert_int_equal(r->n_timeseries, to - from);
+    assert_string_equal(r->symbols[0], "");
+    bool *used = xcalloc(r->n_symbols, sizeof *used);
+    for (uint32_t i = from; i < to; i++) {
+        const Io__Prometheus__Write__V2__TimeSeries *got = r->timeseries[i - from];
+        const struct expected_series *want = &x->series[i];
+        assert_int_equal(got->n_labels_refs, 2 * want->labels_n);
+        for (size_t k = 0; k < got->n_labels_refs; k++) {
+            assert_true(got->labels_refs[k] < r->n_symbols);
+            used[got->labels_refs[k]] = true;
+            struct str text = k % 2 ? want->labels[k / 2].value : want->labels[k / 2].name;
+            assert_true(str_eq_c(text, r->symbols[got->labels_refs[k]]));
+        }
+        assert_int_equal(got->n_samples, 1);
+        assert_memory_equal(&got->samples[0]->value, &want->bits, 8);
+        assert_true(got->samples[0]->timestamp == want->ts_ms);
+    }
+    for (size_t i = 1; part && i < r->n_symbols; i++) {
+        assert_true(used[i]);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(r->symbols[i], r->symbols[k]);
+    }
+    free(used);
+    io__prometheus__write__v2__request__free_unpacked(r, NULL);
+}
+
+static void check_range2(struct transcoder *t, const struct expected *x, uint32_t from, uint32_t to)
+{
+    struct buf raw;
+    buf_init(&raw, 1 << 24);
+    struct transcode_share shares[64] = {0};
+    struct transcode_result result;
+    struct err err = {0};
+    struct transcode_range range = {.from = from, .to = to};
+    transcoder_message(t, TRANSCODE_RW2);
+    assert_true(transcoder_encode(t, &range, &raw, shares, &result, &err));
+    assert_int_equal(result.to, to);
+    assert_int_equal(result.series, to - from);
+    assert_int_equal(result.samples, to - from);
+    uint64_t shared = 0;
+    for (size_t i = 0; i < 64; i++)
+        shared += shares[i].samples;
+    if (to > from)
+        check_request2(&raw, x, from, to, from > 0 || to < x->n);
+    else
+        assert_int_equal(raw.n, 0);
+    assert_int_equal(shared, to - from);
+    buf_free(&raw);
+    transcoder_message(t, TRANSCODE_RW1);
+}
+
 static void check_range(struct transcoder *t, const struct expected *x, uint32_t from, uint32_t to)
 {
+    check_range2(t, x, from, to);
     struct buf raw;
     buf_init(&raw, 1 << 24);
     struct transcode_share shares[64];
