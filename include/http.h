@@ -37,6 +37,7 @@ struct http_options {
     struct http_secret username;
     struct http_secret password;
     struct http_oauth2 *oauth2; /* NULL = none */
+    struct http_sigv4 *sigv4;   /* NULL = none; instead of the above */
 
     struct http_header *headers; /* a name may come several times */
     size_t headers_n;
@@ -57,6 +58,10 @@ struct http_options {
     bool has_proxy_tls;
     bool follow_redirects; /* default true: the loader sets it */
     bool enable_http2;     /* over TLS, when the server offers it; default false here */
+
+    char *unix_socket;         /* to connect to instead of the URL's host; NULL = none; not with a proxy */
+    bool shuffle_addresses;    /* each new connection begins with another one of the name's addresses */
+    int64_t connection_max_ms; /* a connection older than that serves no further request; 0 = any may */
 };
 
 /* OAuth 2.0 client credentials (RFC 6749, 4.4). */
@@ -73,6 +78,18 @@ struct http_oauth2 {
     struct http_options endpoint; /* how to talk to token_url: headers, TLS, proxy */
     struct http_token *token;     /* the present one, shared by all clients in all threads */
 };
+
+/* AWS Signature Version 4. Keys that are not given here are those of the environment (unless a profile is named) or of
+   the shared file of credentials, which is read again when it changed. */
+struct http_sigv4 {
+    char *region, *service; /* service NULL = aps */
+    char *access_key, *secret_key;
+    char *profile;     /* NULL = AWS_PROFILE's or the default one */
+    char *shared_file; /* NULL = there is none */
+};
+
+/* Where AWS's tools look for shared credentials; heap, NULL without a home directory. */
+char *http_aws_file(void);
 
 /* Without a token, everything else empty. Freed with the options it hangs on. */
 struct http_oauth2 *http_oauth2_new(void);
@@ -118,7 +135,7 @@ struct http_request {
     size_t max_header_bytes;  /* 0 = 16 KiB */
     bool fresh_connection;    /* do not reuse one */
     bool close_connection;    /* and this one is not kept either; the server is told so */
-    const char *unix_socket;  /* path or NULL */
+    const char *unix_socket;  /* path, before that of the options, or NULL */
     /* Called for each response header of the final response, name in lower case. May be NULL. */
     void (*on_header)(void *ctx, struct str name, struct str value);
     /* Body bytes as they arrive, not decoded. False stops the exchange (result.aborted). May be NULL: discarded. */
@@ -141,6 +158,8 @@ void http_cancel(struct http_client *client, struct http_call *call);
 /* Forgets cached secrets, files and the OAuth token of these options, so that the next request reads them again
    (after a 401), in any thread. Only the first of many calls within a second drops a token. */
 void http_options_reread(const struct http_options *o);
+/* Stands for the present versions of all files these options name; 0 when they name none. Reads no contents. */
+uint64_t http_options_stamp(const struct http_options *o);
 /* The secret's present value into out (freed by caller); false when its file cannot be read. NULL value when unset. */
 bool http_secret_read(const struct http_secret *s, char **out, struct err *err) MUSTCHECK;
 

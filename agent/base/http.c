@@ -297,7 +297,8 @@ static void copy_request(struct http_call *call, const struct http_request *requ
     call->request.url = call->request.method = call->request.unix_socket = NULL;
     call->request.headers = NULL;
     call->method = xstrdup(request->method ? request->method : "GET");
-    call->unix_socket = xstrdup(request->unix_socket);
+    const char *own_socket = request->options ? request->options->unix_socket : NULL;
+    call->unix_socket = xstrdup(request->unix_socket ? request->unix_socket : own_socket);
     size_t n = 0;
     while (request->headers && request->headers[n])
         n++;

@@ -101,6 +101,10 @@ static void set_transport(struct http_call *call)
         SET(call, CURLOPT_FORBID_REUSE, 1L);
     if (call->unix_socket)
         SET(call, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
+    if (o && o->shuffle_addresses)
+        SET(call, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
+    if (o && o->connection_max_ms > 0)
+        SET(call, CURLOPT_MAXLIFETIME_CONN, (long)((o->connection_max_ms + 999) / 1000));
 }
 
 /* A proxy looks up the server's name itself. */

@@ -125,7 +125,7 @@ static char *configured_value(const struct http_options *o, struct err *err)
 static bool add_authorization(struct http_call *call, struct err *err)
 {
     const struct http_options *o = call->request.options;
-    if (call->foreign || given(call, "Authorization"))
+    if (call->foreign || given(call, "Authorization") || (o && o->sigv4))
         return true;
     char *value;
     if (o && o->oauth2) {
@@ -197,7 +197,8 @@ bool http_headers_build(struct http_call *call, struct err *err)
         append(&call->headers, "Content-Type:");
     if (call->request.close_connection)
         http_headers_default(call, "Connection: close");
-    return true;
+    const struct http_options *o = call->request.options;
+    return !o || !o->sigv4 || call->foreign || http_sigv4_sign(call, err);
 }
 
 /* With a CONNECT they go to the proxy alone, else beside the server's. A redirect leads to no other proxy, so

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_options: the options' memory: freeing them, and forgetting what was read for them. */
+/* http_options: the options' memory: freeing them, forgetting what was read for them, telling whether it changed. */
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "base/hash.h"
 #include "http_private.h"
 
 static void free_secret(struct http_secret *s)
@@ -40,6 +42,19 @@ static void free_oauth2(struct http_oauth2 *a)
     free(a);
 }
 
+static void free_sigv4(struct http_sigv4 *a)
+{
+    if (!a)
+        return;
+    free(a->region);
+    free(a->service);
+    free(a->access_key);
+    http_secret_free(a->secret_key);
+    free(a->profile);
+    free(a->shared_file);
+    free(a);
+}
+
 void http_options_free(struct http_options *o)
 {
     free(o->authorization_type);
@@ -47,6 +62,8 @@ void http_options_free(struct http_options *o)
     free_secret(&o->username);
     free_secret(&o->password);
     free_oauth2(o->oauth2);
+    free_sigv4(o->sigv4);
+    free(o->unix_socket);
     free_headers(o->headers, o->headers_n);
     free_secret(&o->tls_ca);
     free_secret(&o->tls_cert);
@@ -76,6 +93,8 @@ void http_options_reread(const struct http_options *o)
     http_secret_forget(&o->tls_cert);
     http_secret_forget(&o->tls_key);
     forget_headers(o->headers, o->headers_n);
+    if (o->sigv4)
+        http_secret_forget(&(struct http_secret){.file = o->sigv4->shared_file});
     if (o->proxy_peer)
         http_options_reread(o->proxy_peer);
     if (o->oauth2) {
@@ -83,4 +102,36 @@ void http_options_reread(const struct http_options *o)
         http_options_reread(&o->oauth2->endpoint);
         http_token_drop(o->oauth2->token);
     }
+}
+
+/* A file that is not there counts too: it may come. */
+static uint64_t stamp_file(uint64_t h, const char *path)
+{
+    struct stat st = {0};
+    if (!path)
+        return h;
+    bool there = stat(path, &st) == 0;
+    int64_t facts[] = {there, st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, (int64_t)st.st_ino};
+    h = hash_more(h, str_make((const char *)facts, there ? sizeof facts : sizeof facts[0]));
+    return h ? h : 1;
+}
+
+static uint64_t stamp_options(uint64_t h, const struct http_options *o)
+{
+    const struct http_secret *const secrets[] = {&o->credentials, &o->username, &o->password,
+                                                 &o->tls_ca,      &o->tls_cert, &o->tls_key};
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        h = stamp_file(h, secrets[i]->file);
+    for (size_t i = 0; i < o->headers_n; i++)
+        h = stamp_file(h, o->headers[i].file);
+    if (o->sigv4 && !o->sigv4->access_key)
+        h = stamp_file(h, o->sigv4->shared_file);
+    if (o->oauth2)
+        h = stamp_options(stamp_file(h, o->oauth2->client_secret.file), &o->oauth2->endpoint);
+    return o->proxy_peer ? stamp_options(h, o->proxy_peer) : h;
+}
+
+uint64_t http_options_stamp(const struct http_options *o)
+{
+    return stamp_options(0, o);
 }

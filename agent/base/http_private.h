@@ -93,6 +93,39 @@ char *http_token_authorization(const struct http_oauth2 *a, struct err *err) MUS
 bool http_token_parse(const struct http_oauth2 *a, long status, struct str body, struct http_new_token *made,
                       struct err *err) MUSTCHECK;
 
+/* ---- http_aws_keys.c ---- */
+
+struct http_aws_keys {
+    char *id, *secret, *session; /* heap; session may be NULL */
+};
+
+/* Those that a request is to be signed with now; http_aws_keys_free in any case. */
+bool http_aws_keys_find(const struct http_sigv4 *a, struct http_aws_keys *keys, struct err *err) MUSTCHECK;
+void http_aws_keys_free(struct http_aws_keys *keys);
+
+/* ---- http_sigv4.c ---- */
+
+#define HTTP_SIGV4_HASH_BYTES 65
+
+/* What is signed. */
+struct http_sigv4_request {
+    const char *method, *path, *query; /* as they stand in the URL; query may be NULL */
+    const struct http_sigv4_header {
+        const char *name, *value; /* the name in lower case */
+    } *headers; /* sorted by name */
+    size_t headers_n;
+    const char *body_hash;
+    const char *date; /* 20150830T123600Z */
+};
+
+/* SHA-256 in hex. */
+void http_sigv4_hash(struct str text, char out[HTTP_SIGV4_HASH_BYTES]);
+/* The value of the Authorization header; http_secret_free. */
+char *http_sigv4_authorization(const struct http_sigv4_request *r, const char *region, const char *service,
+                               const struct http_aws_keys *keys);
+/* Adds the headers of a signature to those of the present hop. */
+bool http_sigv4_sign(struct http_call *call, struct err *err) MUSTCHECK;
+
 /* ---- the client ---- */
 
 enum http_state {

@@ -8,7 +8,7 @@ static const struct section *const sections[] = {
     &section_document, &section_global,        &section_scrape,     &section_static,  &section_file_sd,
     &section_relabel,  &section_remote,        &section_queue,      &section_metadata, &section_http,
     &section_headers,  &section_authorization, &section_basic_auth, &section_tls,     &section_included,
-    &section_proxy,    &section_oauth2,
+    &section_proxy,    &section_oauth2,    &section_sigv4,
 };
 
 /* Other names that people will look for. */

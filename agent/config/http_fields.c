@@ -136,6 +136,8 @@ static const struct field http_fields[] = {
     {"http_headers", FIELD_OWN, .load = load_http_headers, .show = show_header_files, .section = &section_headers,
      .help = "headers to send, by name, each with values, secrets and files"},
     {"tls_config", FIELD_SECTION, .section = &section_tls, .help = "TLS as a client"},
+    {"unix_socket", FIELD_PATH, AT(unix_socket),
+     .help = "a socket's path to connect to instead of the URL's host (obsagent)"},
     {"follow_redirects", FIELD_BOOL, AT(follow_redirects), .standard = "true",
      .help = "follow 3xx, up to 10; authorization never goes to another host"},
     {"enable_http2", FIELD_BOOL, AT(enable_http2), .standard = "false",
@@ -144,8 +146,10 @@ static const struct field http_fields[] = {
 
 static void check_http(struct load *l, const struct node *node, void *to)
 {
-    (void)to;
+    const struct http_options *o = to;
     struct problems *p = &l->problems;
+    if (o->unix_socket && (o->proxy_url || o->proxy_from_environment))
+        problem_add(p, field_place(node, "unix_socket"), "unix_socket is not compatible with a proxy");
     bool token = field_given(node, "bearer_token"), token_file = field_given(node, "bearer_token_file");
     bool basic = !node_is_null(node_get(node, "basic_auth"));
     bool oauth2 = !node_is_null(node_get(node, "oauth2"));

@@ -31,4 +31,12 @@ void show_connect_headers(struct dump *d, const struct field *f, const void *fro
 void load_oauth2(struct load *l, const struct node *value, void *to);
 void show_oauth2(struct dump *d, const struct field *f, const void *from);
 
+/* The keys of a sigv4 section; `to` is the endpoint's struct http_options. */
+void load_sigv4(struct load *l, const struct node *value, void *to);
+void show_sigv4(struct dump *d, const struct field *f, const void *from);
+extern const struct section section_sigv4; /* struct http_sigv4 */
+/* They say what to do instead. */
+void refuse_azuread(struct load *l, const struct node *value, void *to);
+void refuse_google_iam(struct load *l, const struct node *value, void *to);
+
 #endif

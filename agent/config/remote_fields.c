@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/units.h"
-#include "load.h"
+#include "http_fields.h"
 
 #define AT(member) .at = offsetof(struct config_remote, member)
 
@@ -118,11 +118,15 @@ static const struct field remote_fields[] = {
     {"send_exemplars", FIELD_BOOL, AT(send_exemplars), .standard = "false", .help = "else they are left out"},
     {"send_native_histograms", FIELD_BOOL, AT(send_native_histograms), .standard = "false",
      .help = "else they are counted as lost"},
-    {"round_robin_dns", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
+    {"round_robin_dns", FIELD_BOOL, AT(http.shuffle_addresses), .standard = "false",
+     .help = "each new connection goes to another one of the name's addresses"},
+    {"connection_lifetime", FIELD_DURATION, AT(http.connection_max_ms), .standard = "5m",
+     .help = "a connection older than that is replaced, which looks the name up again; 0: none is (obsagent)"},
     {"failed_request_logging", FIELD_BOOL, FIELD_LATER, .words = "false", .help = "Prometheus"},
-    {"sigv4", FIELD_OWN, FIELD_LATER, .help = "AWS signatures"},
-    {"azuread", FIELD_OWN, FIELD_LATER, .help = "Azure tokens"},
-    {"google_iam", FIELD_OWN, FIELD_LATER, .help = "Google tokens"},
+    {"sigv4", FIELD_OWN, AT(http), .load = load_sigv4, .show = show_sigv4, .section = &section_sigv4,
+     .help = "AWS Signature Version 4"},
+    {"azuread", FIELD_OWN, FIELD_LATER, .load = refuse_azuread, .help = "Azure tokens"},
+    {"google_iam", FIELD_OWN, FIELD_LATER, .load = refuse_google_iam, .help = "Google tokens"},
 };
 
 /* Two names for one thing: the one that is given rules; both must mean the same. */
@@ -137,9 +141,22 @@ static void settle_protocol(struct load *l, const struct node *node, struct conf
     r->protocol = named;
 }
 
+/* Prometheus's rule goes over both parts of the section. */
+static void check_one_way(struct load *l, const struct node *node)
+{
+    static const char *const ways[] = {"basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"};
+    const struct node *sigv4 = node_get(node, "sigv4");
+    for (size_t i = 0; !node_is_null(sigv4) && i < sizeof ways / sizeof *ways; i++)
+        if (!node_is_null(node_get(node, ways[i])))
+            problem_add(&l->problems, field_place(node, "sigv4"),
+                        "at most one of basic_auth, authorization, oauth2, sigv4, azuread or google_iam must be "
+                        "configured");
+}
+
 static void check_remote(struct load *l, const struct node *node, void *to)
 {
     settle_protocol(l, node, to);
+    check_one_way(l, node);
     if (!field_given(node, "url"))
         problem_add(&l->problems, field_place(node, "url"), "url for remote_write is empty");
 }

@@ -290,7 +290,9 @@ static void refuse(struct load *l, const struct field *f, const struct pair *pai
         return; /* asks for nothing */
     if (f->words && v->kind == NODE_SCALAR && words_index(f->words, v->text) >= 0)
         return;
-    if (f->words && *f->words)
+    if (f->load)
+        f->load(l, v, NULL);
+    else if (f->words && *f->words)
         problem_add(&l->problems, pair->at, "field %s is not supported yet (only %s)", f->name, f->words);
     else
         problem_add(&l->problems, pair->at, "field %s is not supported yet", f->name);

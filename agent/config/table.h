@@ -42,7 +42,8 @@ enum field_status {
     FIELD_WORKS,
     FIELD_ALIAS,     /* works, and is shown under another name */
     FIELD_NO_EFFECT, /* checked, not kept: what it asks for is so anyway, or has no meaning here */
-    FIELD_LATER,     /* refused as not supported yet, unless one of `words`, which says what we do anyway */
+    FIELD_LATER,     /* refused as not supported yet, unless one of `words`, which says what we do anyway; `load`, when
+                        there is one, says it better */
     FIELD_NEVER,     /* refused; `help` says why */
 };
 

@@ -277,6 +277,7 @@ static void on_apply(void *ctx)
     }
     endpoint_announce_cancel(e);
     endpoint_ask_cancel(e);
+    endpoint_watch_end(e);
     e->hold = HOLD_NONE;
     e->prober = NULL;
     e->not_before_ms = 0;
@@ -347,6 +348,7 @@ static void close_cursor(struct endpoint *e)
     e->stopping = true;
     endpoint_announce_cancel(e);
     endpoint_ask_cancel(e);
+    endpoint_watch_end(e);
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];
         lane_cancel(lane);

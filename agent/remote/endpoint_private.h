@@ -58,6 +58,7 @@ struct lane {
     bool beside;           /* the present request began after others had passed since it last got a 5xx */
     int64_t wake_ms;       /* of WAITING */
     int64_t started_ms;
+    uint64_t stamp;        /* of the credentials that the present request was made with */
     int64_t retry_after_ms;
     int64_t date_s;        /* of the response; -1 = none */
     struct buf words;      /* of the response */
@@ -86,6 +87,8 @@ struct endpoint {
     size_t lanes_n, lanes_cap;
     enum endpoint_hold hold;
     struct lane *prober;     /* the lane that tries while holding */
+    struct loop_timer watch; /* of the files of refused credentials */
+    uint64_t refused_stamp;  /* theirs */
     int64_t not_before_ms;   /* the receiver asked all to wait */
     int64_t last_success_ms; /* monotonic */
     int64_t poison_ms;       /* when a series was last set aside, 0 = never */
@@ -172,6 +175,12 @@ void lane_wait(struct lane *lane, int64_t delay_ms);
 void lane_answered(struct lane *lane, const struct http_result *result);
 /* The request could not even be started. */
 void lane_not_started(struct lane *lane, const char *why);
+
+/* ---- vigil.c ---- */
+
+/* The credentials of this stamp did not do: as soon as their files differ, everybody tries again. */
+void endpoint_watch(struct endpoint *e, uint64_t stamp);
+void endpoint_watch_end(struct endpoint *e);
 
 /* ---- announce.c ---- */
 

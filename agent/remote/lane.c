@@ -302,6 +302,7 @@ static void start(struct lane *lane)
     lane->written = false;
     lane->written_n = 0;
     lane->started_ms = loop_now(e->loop);
+    lane->stamp = http_options_stamp(&e->settings->http);
     struct err err = {0};
     lane->call = http_start(e->http, &request, &err);
     if (!lane->call) {

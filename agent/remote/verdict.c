@@ -235,6 +235,9 @@ static void failed(struct lane *lane, const struct policy_decision *d, long stat
     lane->fresh = d->fresh_connection;
     if (d->delay_ms)
         lane->failures++;
+    /* Without an answer it may have been a certificate, or the secret that a token is bought with. */
+    if (d->verdict == POLICY_HOLD_AUTH || status == 0)
+        endpoint_watch(e, lane->stamp);
     if (d->whole_endpoint)
         e->not_before_ms = loop_now(e->loop) + d->delay_ms;
     if (d->verdict == POLICY_HOLD_AUTH || d->verdict == POLICY_HOLD_URL) {
