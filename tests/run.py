@@ -21,6 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 JOBS = f"-j{os.cpu_count() or 2}"
 # The slowest program needs a few seconds, with ThreadSanitizer a few minutes.
 PROGRAM_SECONDS = 600
+# Of the end-to-end tests.
+PARTS = 3
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -119,6 +121,13 @@ def pytest(binary, *arguments):
     count(good, bad)
 
 
+def end_to_end(*more):
+    """All against the release binary, in parts, and what else is given: they mostly wait, so two at a time."""
+    parts = [("build/release/obsagent", "-m", "not soak", f"--part={i}/{PARTS}") for i in range(1, PARTS + 1)]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda arguments: pytest(*arguments), [*more, *parts]))
+
+
 def tidy():
     say("tidy")
     result = subprocess.run([str(ROOT / "tests" / "tidy.py")], cwd=ROOT)
@@ -141,12 +150,8 @@ def all_tests():
     count(*((1, 0) if build("clang", "objects") else (0, 0)))
     unit("asan")
     replay("asan")
-    # End-to-end tests wait most of the time, so both kinds run side by side.
     asan = build("asan", "binary")
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        pool.submit(pytest, "build/release/obsagent", "-m", "not soak")
-        if asan:
-            pool.submit(pytest, "build/asan/obsagent", "-m", "sanitized")
+    end_to_end(*([("build/asan/obsagent", "-m", "sanitized")] if asan else []))
 
 
 def tsan_tests():
@@ -166,7 +171,7 @@ def main():
     elif what == "e2e":
         if build("release", "binary"):
             peers()
-            pytest("build/release/obsagent", "-m", "not soak")
+            end_to_end()
     elif what == "tsan":
         tsan_tests()
     elif what == "soak":
