@@ -3,9 +3,13 @@
 #include "command/command.h"
 #include "command/flags.h"
 
+#include "base/alloc.h"
+
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+
+#define MEMORY_RESERVE ((size_t)1 << 20)
 
 struct command {
     const char *name;
@@ -66,6 +70,7 @@ static void tune_malloc(void)
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+    alloc_reserve(MEMORY_RESERVE);
 }
 
 int main(int argc, char **argv)

@@ -18,6 +18,7 @@ struct queue_options {
     size_t segment_bytes;     /* 0 = 4 MiB */
     int64_t spill_after_ms;   /* 0 = 700: a block not delivered for so long goes to disk */
     int64_t fsync_interval_ms;/* 0 = 1000 */
+    int64_t disk_retry_ms;    /* 0 = 3000: so long after an error the disk is tried again */
     bool always;              /* durability=always: every block is written at once */
     struct ledger *ledger;
 };

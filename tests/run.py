@@ -134,6 +134,15 @@ def tidy():
     count(result.returncode == 0, result.returncode != 0)
 
 
+def outage(mib):
+    """A long outage for a buffer of this size: memory, opening, draining."""
+    if not build("release", "build/release/bench/outage"):
+        return
+    result = run_bounded(ROOT / "build/release/bench/outage", str(mib))
+    count(result.returncode == 0, result.returncode != 0)
+    say(f"outage with a buffer of {mib} MiB\n{result.stdout}{result.stderr}")
+
+
 def peers():
     if subprocess.run([str(ROOT / "tests" / "fetch-peers.sh")], cwd=ROOT).returncode != 0:
         say("the programs to test against could not be unpacked")
@@ -147,6 +156,7 @@ def all_tests():
     peers()
     tidy()
     unit("release")
+    outage(64)
     count(*((1, 0) if build("clang", "objects") else (0, 0)))
     unit("asan")
     replay("asan")
@@ -177,6 +187,7 @@ def main():
     elif what == "soak":
         if build("release", "binary"):
             peers()
+            outage(1024)
             pytest("build/release/obsagent", "-m", "soak")
     else:
         print(__doc__, file=sys.stderr)

@@ -5,6 +5,7 @@
 #include "queue_private.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -192,6 +193,16 @@ static void bring_back(struct queue *q, struct log_segment *s, struct entry *v, 
     }
 }
 
+/* Who needs it is told when it may be tried again. */
+static void thaw_failed(struct queue *q, const struct log_segment *s, int why)
+{
+    disk_failed(q, "cannot read", s->path, why);
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        if (q->readers[i] && (s->pending & (1u << i)))
+            q->readers[i]->read_retry_ms = clock_mono_ms() + q->options.disk_retry_ms;
+    }
+}
+
 bool cold_thaw(struct queue *q, struct log_segment *s)
 {
     uint32_t n, max = s->entries;
@@ -202,7 +213,7 @@ bool cold_thaw(struct queue *q, struct log_segment *s)
     pthread_mutex_lock(&q->lock);
     s->users--;
     if (why)
-        disk_failed(q, "cannot read", s->path, why);
+        thaw_failed(q, s, why);
     else if (s->cold) /* nobody was faster */
         bring_back(q, s, v, n);
     else

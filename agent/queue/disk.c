@@ -34,7 +34,7 @@ static void set_error(struct queue *q, const char *text, bool full)
 {
     bool fresh = q->disk_error[0] == '\0';
     snprintf(q->disk_error, sizeof q->disk_error, "%.250s", text);
-    q->disk_retry_ms = clock_mono_ms() + DISK_RETRY_MS;
+    q->disk_retry_ms = clock_mono_ms() + q->options.disk_retry_ms;
     q->disk_full = full;
     if (fresh) /* a disk that is just full comes and goes */
         log_throttled(LOG_KEY + 50, LOG_ERROR, "queue", "the buffer's disk fails, blocks stay in RAM: %s",
@@ -77,17 +77,43 @@ uint64_t disk_size(const struct queue *q)
 
 /* ---- the directory ---- */
 
-/* The lock file under our name is not ours any more. Not under the lock. */
-static bool has_gone(const struct queue *q, int lock_fd)
+void disk_remember_directory(struct queue *q)
+{
+    if (q->dir_fd >= 0)
+        close(q->dir_fd);
+    q->dir_fd = open(q->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* What has this name is not what the descriptor stands for. An error says nothing. */
+static bool is_another(const char *path, int fd)
 {
     struct stat ours, there;
+    if (stat(path, &there) != 0)
+        return errno == ENOENT || errno == ENOTDIR;
+    return fstat(fd, &ours) == 0 && (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino);
+}
+
+/* The lock file under our name is not ours any more. Not under the lock. */
+static bool lock_has_gone(const struct queue *q, int lock_fd)
+{
     char *path = file_join(q->dir, "lock");
-    bool seen = stat(path, &there) == 0;
-    bool gone = !seen && (errno == ENOENT || errno == ENOTDIR);
+    bool gone = is_another(path, lock_fd);
     free(path);
-    if (seen && fstat(lock_fd, &ours) == 0)
-        gone = ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
     return gone;
+}
+
+/* The directory is the one we had, only the lock file is missing: a new one, locked; -1 when it is not so, or when
+   another process was faster. Not under the lock. */
+static int lock_again(const struct queue *q)
+{
+    struct err err = {0};
+    bool held, read_only;
+    if (q->dir_fd < 0 || is_another(q->dir, q->dir_fd))
+        return -1;
+    int fd = recover_directory(q, &held, &read_only, &err);
+    if (fd >= 0)
+        log_error("queue", "the file lock was removed from %s: made anew", q->dir);
+    return fd;
 }
 
 /* What was in the directory is lost. */
@@ -133,9 +159,14 @@ bool disk_ready(struct queue *q)
         return take_directory(q);
     int fd = q->lock_fd;
     disk_begin(q);
-    bool gone = has_gone(q, fd);
+    bool gone = lock_has_gone(q, fd);
+    int again = gone ? lock_again(q) : -1;
     disk_end(q);
-    if (!gone)
+    if (again >= 0) {
+        close(fd);
+        q->lock_fd = again;
+    }
+    if (!gone || again >= 0)
         return true;
     give_up_directory(q);
     return take_directory(q);
@@ -149,6 +180,7 @@ static int write_probe(const struct queue *q)
     if (why)
         return why;
     char *path = file_join(q->dir, "probe");
+    errno = 0;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0 || write(fd, zeros, sizeof zeros) != sizeof zeros || fdatasync(fd) != 0)
         why = errno ? errno : ENOSPC;
@@ -167,6 +199,7 @@ void disk_probe(struct queue *q)
     disk_begin(q);
     int why = write_probe(q);
     disk_end(q);
+    q->written_bytes += PROBE_BYTES;
     if (why) {
         disk_failed(q, "cannot write in", q->dir, why);
         return;

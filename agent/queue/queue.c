@@ -19,6 +19,7 @@
 #define SEGMENT_DEFAULT ((size_t)4 << 20)
 #define SPILL_AFTER_DEFAULT_MS 700
 #define FSYNC_DEFAULT_MS 1000
+#define DISK_RETRY_DEFAULT_MS 3000
 /* A large buffer gets larger segments, so that lists of them stay short. */
 #define SEGMENTS_MAX 1024
 /* The writer being at the disk for so long means that RAM has to keep its cap by itself. */
@@ -32,6 +33,7 @@ static void set_defaults(struct queue *q, const struct queue_options *options)
     o->ram_max_bytes = o->ram_max_bytes ? o->ram_max_bytes : RAM_DEFAULT;
     o->spill_after_ms = o->spill_after_ms ? o->spill_after_ms : SPILL_AFTER_DEFAULT_MS;
     o->fsync_interval_ms = o->fsync_interval_ms ? o->fsync_interval_ms : FSYNC_DEFAULT_MS;
+    o->disk_retry_ms = o->disk_retry_ms ? o->disk_retry_ms : DISK_RETRY_DEFAULT_MS;
 }
 
 void queue_set_sizes(struct queue *q, uint64_t fs_bytes)
@@ -61,6 +63,8 @@ static void destroy(struct queue *q)
     segments_free(q->doomed);
     if (q->lock_fd >= 0)
         close(q->lock_fd);
+    if (q->dir_fd >= 0)
+        close(q->dir_fd);
     pthread_cond_destroy(&q->wake);
     pthread_cond_destroy(&q->quiet);
     pthread_mutex_destroy(&q->lock);
@@ -112,7 +116,7 @@ static bool open_directory(struct queue *q, struct err *err)
 struct queue *queue_open(const struct queue_options *options, struct err *err)
 {
     struct queue *q = xcalloc(1, sizeof *q);
-    q->lock_fd = q->current_fd = -1;
+    q->lock_fd = q->dir_fd = q->current_fd = -1;
     q->next_seq = 1;
     q->run = 1;
     q->dir = xstrdup(options->dir);

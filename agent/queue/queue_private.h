@@ -28,7 +28,6 @@
 #include <pthread.h>
 
 #define READERS_MAX 32
-#define DISK_RETRY_MS 3000
 #define ALL_READERS UINT32_MAX
 /* Keys of throttled lines in this room are this and a small number. */
 #define LOG_KEY 0x7175657565000000ull
@@ -107,6 +106,7 @@ struct queue {
     uint64_t max_bytes;
     struct ledger *ledger;
     int lock_fd; /* -1 while the directory is not ours */
+    int dir_fd;  /* the directory that was locked, whatever has its name now; -1 = unknown */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;  /* the writer */
@@ -247,6 +247,8 @@ void reader_forget_file(struct queue_reader *r);
 
 /* ---- disk.c; under the lock; all but disk_failed for the writer ---- */
 
+/* Remembers which directory it is that was locked. Not under the lock. */
+void disk_remember_directory(struct queue *q);
 /* Between these two the writer is at the disk, without the lock. */
 void disk_begin(struct queue *q);
 void disk_end(struct queue *q);

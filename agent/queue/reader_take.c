@@ -12,7 +12,7 @@
 #define LOOKAHEAD 4096
 /* A cold segment is brought back when fewer blocks than this are before it. */
 #define THAW_AHEAD 64
-/* A block that the disk fails to read so often, DISK_RETRY_MS apart, is lost: the others are behind it. */
+/* A block that the disk fails to read so often, disk_retry_ms apart, is lost: the others are behind it. */
 #define READ_FAILURES_MAX 5
 /* What has waited for so long in the fresh stream is not fresh any more. */
 #define FRESH_MS 5000
@@ -147,7 +147,7 @@ static struct block *fetch(struct queue_reader *r, const struct entry *e, bool *
         return NULL;
     }
     disk_failed(q, "cannot read", err.msg, why);
-    r->read_retry_ms = clock_mono_ms() + DISK_RETRY_MS;
+    r->read_retry_ms = clock_mono_ms() + q->options.disk_retry_ms;
     *wait = true;
     return NULL;
 }

@@ -396,6 +396,7 @@ bool recover_contents(struct queue *q, bool late)
     struct listing l;
     struct places places;
     pthread_mutex_unlock(&q->lock);
+    disk_remember_directory(q);
     bool ok = list_directory(q, &l);
     uint64_t largest = ok && late ? largest_seq(&l) : 0;
     pthread_mutex_lock(&q->lock);

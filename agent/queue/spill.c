@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BATCH_BLOCKS 64
@@ -18,6 +19,8 @@
 #define KEPT_BYTES ((size_t)1 << 20)
 /* A leftover file may bear the name that is due. */
 #define NAMES_TRIED 16
+/* A small segment is not worth a call. */
+#define PREALLOCATE_MIN ((size_t)64 << 10)
 
 struct spill {
     struct block *blocks[BATCH_BLOCKS];
@@ -100,6 +103,14 @@ static int write_out(const struct queue *q, int fd, const struct spill *s, uint6
     return why;
 }
 
+/* Room for the whole segment at once, so that it lies together and a write needs no new blocks. The size stays what is
+   written. File systems that cannot do it, or have no room, do without. */
+static void preallocate(const struct queue *q, int fd)
+{
+    if (q->options.segment_bytes >= PREALLOCATE_MIN)
+        (void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)q->options.segment_bytes);
+}
+
 /* A new file; -1 and errno. */
 static int create(const struct queue *q, uint64_t first_seq, char **path)
 {
@@ -131,6 +142,8 @@ static int write_batch(const struct queue *q, struct spill *s, int *fd, uint64_t
         *fd = create(q, s->blocks[0]->seq, path);
     if (*fd < 0)
         return errno;
+    if (fresh)
+        preallocate(q, *fd);
     encode(s, at);
     int why = write_out(q, *fd, s, at);
     if (why && fresh) {
@@ -218,8 +231,18 @@ static void sync_current(struct queue *q)
     int why = fdatasync(fd) != 0 ? errno : 0;
     disk_end(q);
     q->fsyncs++;
-    if (why)
+    if (why) {
+        q->dirty = true; /* tried again */
         disk_failed(q, "cannot sync", q->dir, why);
+    }
+}
+
+/* Not under the lock. Gives back what was set aside for the segment and not used. */
+static void trim(int fd, uint64_t size)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_blocks * 512 > size + PREALLOCATE_MIN)
+        (void)!ftruncate(fd, (off_t)size);
 }
 
 void spill_rotate(struct queue *q)
@@ -229,9 +252,16 @@ void spill_rotate(struct queue *q)
         return;
     if (q->dirty && s->entries)
         sync_current(q);
-    close(q->current_fd);
+    int fd = q->current_fd;
     q->current_fd = -1;
     q->current = NULL;
+    s->users++;
+    disk_begin(q);
+    if (s->entries)
+        trim(fd, s->size);
+    close(fd);
+    disk_end(q);
+    s->users--;
     segments_collect(q, s);
 }
 

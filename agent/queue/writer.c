@@ -14,6 +14,9 @@
 #define IDLE_WAIT_MS 60000
 #define LOOK_MS 1000
 #define CURRENT_KEPT_MS 10000
+/* At the end, a disk that fails is tried again so often, so long apart. */
+#define LAST_TRIES 5
+#define LAST_WAIT_MS 100
 
 static bool any_failing(const struct queue *q)
 {
@@ -61,14 +64,38 @@ static void wait_ms(struct queue *q, int64_t ms)
     pthread_cond_timedwait(&q->wake, &q->lock, &until);
 }
 
+static int64_t look_ms(const struct queue *q)
+{
+    return q->options.disk_retry_ms < LOOK_MS ? q->options.disk_retry_ms : LOOK_MS;
+}
+
 /* Waits until something is due, or somebody wakes us. */
 static void idle(struct queue *q)
 {
     bool busy = q->n || q->oldest || q->disk_error[0];
     int64_t ms = earlier(spill_due_ms(q), sync_due_ms(q));
-    ms = earlier(ms, busy ? LOOK_MS : IDLE_WAIT_MS);
+    ms = earlier(ms, busy ? look_ms(q) : IDLE_WAIT_MS);
     if (ms > 0 && !q->doomed)
         wait_ms(q, ms);
+}
+
+/* Who could not read from the disk may try again. Releases the lock meanwhile. */
+static void wake_readers(struct queue *q, int64_t now)
+{
+    for (unsigned i = 0; i < READERS_MAX; i++) {
+        struct queue_reader *r = q->readers[i];
+        if (!r || !r->read_retry_ms || now < r->read_retry_ms)
+            continue;
+        r->read_retry_ms = 0;
+        if (!r->notify)
+            continue;
+        r->notifying++;
+        pthread_mutex_unlock(&q->lock);
+        r->notify(r->ctx);
+        pthread_mutex_lock(&q->lock);
+        r->notifying--;
+        pthread_cond_broadcast(&q->quiet);
+    }
 }
 
 /* What needs a look now and then: files that somebody removed, an error that may be over, cursors that an
@@ -77,7 +104,7 @@ static void idle(struct queue *q)
 static void look(struct queue *q)
 {
     int64_t now = clock_mono_ms();
-    if (now - q->last_look_ms < LOOK_MS)
+    if (now - q->last_look_ms < look_ms(q))
         return;
     q->last_look_ms = now;
     if (q->oldest)
@@ -88,6 +115,15 @@ static void look(struct queue *q)
         reader_store_cursors(q, STORE);
     if (q->current && q->current->entries == 0 && now - q->last_spill_ms > CURRENT_KEPT_MS)
         spill_rotate(q);
+    wake_readers(q, now);
+}
+
+/* There is no later at the end. */
+static void try_soon(struct queue *q, unsigned tries)
+{
+    if (tries < LAST_TRIES)
+        wait_ms(q, LAST_WAIT_MS);
+    q->disk_retry_ms = 0;
 }
 
 /* What could not be written is in the books, and the log says how much it was. */
@@ -106,6 +142,7 @@ void *writer_run(void *arg)
 {
     struct queue *q = arg;
     struct spill *spill = spill_new();
+    unsigned tries = LAST_TRIES;
     pthread_mutex_lock(&q->lock);
     for (;;) {
         if (spill_due_ms(q) == 0)
@@ -115,8 +152,10 @@ void *writer_run(void *arg)
         if (sync_due_ms(q) == 0)
             spill_sync(q);
         segments_bury(q);
-        if (q->stopping && (spill_due_ms(q) < 0 || q->disk_error[0]))
+        if (q->stopping && (spill_due_ms(q) < 0 || (q->disk_error[0] && tries == 0)))
             break;
+        if (q->stopping && q->disk_error[0])
+            try_soon(q, tries--);
         idle(q);
     }
     lose_the_rest(q);
