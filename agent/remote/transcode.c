@@ -41,6 +41,9 @@ struct transcoder {
     bool send_histograms, send_exemplars;
     struct buf tail; /* of one series */
 
+    struct route route;
+    struct routing_table routing;
+
     struct arena arena; /* of one series on its way through the rules */
     struct labels labels;
 
@@ -65,6 +68,7 @@ void transcoder_free(struct transcoder *t)
     block_reader_free(t->reader);
     encoder_free(&t->encoder);
     request2_free(&t->request2);
+    routing_table_free(&t->routing);
     ZSTD_freeCCtx(t->zstd);
     labels_free(&t->labels);
     arena_free(&t->arena);
@@ -96,6 +100,14 @@ void transcoder_send(struct transcoder *t, bool histograms, bool exemplars)
     t->send_exemplars = exemplars;
 }
 
+void transcoder_route(struct transcoder *t, struct route route)
+{
+    if (route.group == t->route.group && route.member == t->route.member)
+        return;
+    transcoder_close(t);
+    t->route = route;
+}
+
 void transcoder_close(struct transcoder *t)
 {
     t->block = NULL;
@@ -125,6 +137,7 @@ bool transcoder_open(struct transcoder *t, const struct block *b, struct err *er
         t->symbols[n + 2 * i + 1] = symbol_of(t->external[i].value, t->external[i].value.p);
     }
     t->symbols_n = n;
+    routing_table_reset(&t->routing);
     t->encoder.symbols = t->symbols;
     t->block = b;
     t->next = 0;
@@ -295,6 +308,11 @@ static bool is_sendable(const struct transcoder *t, const struct block_series *s
     return t->send_histograms && (t->message == TRANSCODE_RW2 || tail_has_place(series));
 }
 
+static bool is_ours(struct transcoder *t, const struct block_series *series)
+{
+    return !t->route.group || !routing_elsewhere(&t->routing, &t->route, t->reader, series);
+}
+
 /* ---- remote write 2.0 ---- */
 
 /* Whether the block may go as it is: its bytes are a request. */
@@ -304,7 +322,7 @@ static bool is_verbatim(const struct transcoder *t, const struct transcode_range
     bool left_out = !(b->holds & BLOCK_HOLDS_KNOWN) ? !t->send_histograms || !t->send_exemplars
                                                     : (!t->send_histograms && b->holds & BLOCK_HOLDS_HISTOGRAMS) ||
                                                           (!t->send_exemplars && b->holds & BLOCK_HOLDS_EXEMPLARS);
-    return t->message == TRANSCODE_RW2 && range->from == 0 && range->to == b->series && !t->rules &&
+    return t->message == TRANSCODE_RW2 && range->from == 0 && range->to == b->series && !t->rules && !t->route.group &&
            t->external_n == 0 && !left_out && (range->max_samples == 0 || b->samples <= range->max_samples) &&
            (range->max_bytes == 0 || b->size <= range->max_bytes);
 }
@@ -333,7 +351,7 @@ static void begin_request2(struct transcoder *t, const struct transcode_range *r
         external += t->external[i].name.n + t->external[i].value.n + 8;
     bool fits = (range->max_samples == 0 || b->samples <= range->max_samples) &&
                 (range->max_bytes == 0 || b->size + external + b->series * 6 * t->external_n <= range->max_bytes);
-    if (range->from == 0 && range->to == b->series && !t->rules && fits)
+    if (range->from == 0 && range->to == b->series && !t->rules && !t->route.group && fits)
         request2_begin_whole(&t->request2, t->reader, t->symbols + t->symbols_n, 2 * t->external_n, out);
     else
         request2_begin_part(&t->request2, t->reader);
@@ -409,6 +427,11 @@ static enum encode_outcome encode_one(struct transcoder *t, const struct block_s
         return ENCODE_LIMIT;
     if (series->samples == 0)
         return ENCODE_OK;
+    if (!is_ours(t, series)) {
+        share->routed += series->samples;
+        result->routed += series->samples;
+        return ENCODE_OK;
+    }
     if (t->rules && !final_labels(t, series)) {
         share->filtered += series->samples;
         result->filtered += series->samples;
@@ -471,7 +494,7 @@ static uint32_t next_survivor(struct transcoder *t, uint32_t to)
 {
     struct block_series series;
     while (t->next < to && next_series(t, &series, NULL)) {
-        if (is_sendable(t, &series) && (!t->rules || final_labels(t, &series)))
+        if (is_sendable(t, &series) && is_ours(t, &series) && (!t->rules || final_labels(t, &series)))
             return t->next - 1;
     }
     return to;
@@ -498,7 +521,7 @@ bool transcoder_describe(struct transcoder *t, uint32_t from, uint32_t to, struc
     if (!seek(t, from, NULL))
         return false;
     while (t->next < to && next_series(t, &series, NULL)) {
-        if (is_sendable(t, &series) && final_labels(t, &series)) {
+        if (is_sendable(t, &series) && is_ours(t, &series) && final_labels(t, &series)) {
             labels_format(&t->labels, out);
             return true;
         }

@@ -6,6 +6,7 @@
 
 #include "block.h"
 #include "labels.h"
+#include "routing.h"
 #include "relabel.h"
 
 /* Not thread-safe: one per endpoint. Keeps its memory from block to block. */
@@ -23,6 +24,9 @@ void transcoder_message(struct transcoder *t, enum transcode_message message);
 /* What is sent beside float samples; nothing at first. Closes the open block. */
 void transcoder_send(struct transcoder *t, bool histograms, bool exemplars);
 
+/* What of the blocks opened from now on is sent at all; by value, its group must stay. Everything at first. */
+void transcoder_route(struct transcoder *t, struct route route);
+
 /* Makes b the block that is read from; it must stay until transcoder_close or another open. Free of cost when
    it is the open one already. False when its bytes are not a well-formed Request. */
 bool transcoder_open(struct transcoder *t, const struct block *b, struct err *err) MUSTCHECK;
@@ -32,6 +36,7 @@ void transcoder_close(struct transcoder *t);
 struct transcode_share {
     uint64_t samples;  /* in the request */
     uint64_t filtered; /* dropped by the rules */
+    uint64_t routed;   /* another endpoint of the group gets them */
     uint64_t unsent;   /* histograms that the settings or the protocol have no place for */
 };
 
@@ -45,7 +50,7 @@ struct transcode_result {
     uint32_t to;      /* the first series that was not looked at: the range's `to`, or less at a limit */
     uint32_t series;  /* in the request */
     uint64_t samples; /* in the request */
-    uint64_t filtered, unsent;
+    uint64_t filtered, routed, unsent;
     uint64_t custom;         /* of unsent: histograms are wanted, but these have custom buckets */
     uint64_t exemplars_left; /* left out, of series that were not filtered */
     int64_t max_ts_ms; /* of the samples in the request, when there are any */

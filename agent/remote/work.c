@@ -79,8 +79,9 @@ void work_resolve(struct work *w, enum work_outcome outcome, enum ledger_reason 
     for (size_t i = 0; i < w->jobs_n; i++) {
         struct work_book *book = &w->books[i];
         sent += w->shares[i].samples;
-        w->unbooked += w->shares[i].samples + w->shares[i].filtered + w->shares[i].unsent;
+        w->unbooked += w->shares[i].samples + w->shares[i].filtered + w->shares[i].routed + w->shares[i].unsent;
         book->filtered += w->shares[i].filtered;
+        book->routed += w->shares[i].routed;
         book->lost[LEDGER_NOT_SENT] += w->shares[i].unsent;
         *(outcome == WORK_DELIVERED ? &book->delivered : &book->lost[reason]) += w->shares[i].samples;
     }
@@ -100,7 +101,7 @@ void work_abandon(struct work *w)
 
 static uint64_t book_sum(const struct work_book *book)
 {
-    uint64_t sum = book->delivered + book->filtered;
+    uint64_t sum = book->delivered + book->filtered + book->routed;
     for (int reason = 0; reason < LEDGER_REASONS; reason++)
         sum += book->lost[reason];
     return sum;
@@ -116,6 +117,8 @@ static void write_book(struct work *w, size_t i, struct ledger *ledger, struct s
         ledger_delivered(ledger, endpoint, job, book->delivered);
     if (book->filtered)
         ledger_filtered(ledger, endpoint, job, book->filtered);
+    if (book->routed)
+        ledger_routed(ledger, endpoint, job, book->routed);
     for (int reason = 0; reason < LEDGER_REASONS; reason++) {
         if (book->lost[reason])
             ledger_lost(ledger, endpoint, job, (enum ledger_reason)reason, book->lost[reason]);

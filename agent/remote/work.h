@@ -18,7 +18,7 @@ struct work_range {
 };
 
 struct work_book { /* what is not sent is lost for LEDGER_NOT_SENT */
-    uint64_t delivered, filtered;
+    uint64_t delivered, filtered, routed;
     uint64_t lost[LEDGER_REASONS];
 };
 

@@ -58,9 +58,10 @@ struct cost {
 };
 
 static struct cost measure(const struct block *b, const struct label *external, size_t external_n,
-                           const struct relabel_rules *rules)
+                           const struct relabel_rules *rules, const struct route *route)
 {
     struct transcoder *t = transcoder_new();
+    transcoder_route(t, *route);
     transcoder_configure(t, external, external_n, rules);
     struct buf raw, body;
     buf_init(&raw, 64 << 20);
@@ -112,11 +113,17 @@ int main(void)
     size_t bad;
     enum relabel_field field;
     struct relabel_rules *rules = relabel_compile(&rule, 1, &err, &bad, &field);
+    const uint64_t members[] = {routing_name(STR("a")), routing_name(STR("b")), routing_name(STR("c"))};
+    const struct routing_group group = {.replicas = 1, .members = members, .members_n = 3};
+    const struct routing_group nobody = {.replicas = 0, .members = members, .members_n = 3};
+    const struct route everything = {0}, third = {&group, members[0]}, nothing = {&nobody, members[0]};
     struct block *b = make_block();
     printf("block: %u samples, %.1f B/sample\n", b->samples, (double)b->size / b->samples);
-    print("plain", measure(b, NULL, 0, NULL));
-    print("2 external labels", measure(b, EXTERNAL, 2, NULL));
-    print("1 drop rule", measure(b, NULL, 0, rules));
+    print("plain", measure(b, NULL, 0, NULL, &everything));
+    print("2 external labels", measure(b, EXTERNAL, 2, NULL, &everything));
+    print("1 drop rule", measure(b, NULL, 0, rules, &everything));
+    print("a third of a group", measure(b, NULL, 0, NULL, &third));
+    print("none of it", measure(b, NULL, 0, NULL, &nothing));
     block_unref(b);
     relabel_free(rules);
     return 0;

@@ -21,7 +21,7 @@ static const struct {
     struct transcode_share share;
     enum work_outcome outcome;
     enum ledger_reason reason;
-    uint64_t delivered, filtered, unsent, rejected, corrupt; /* of ten */
+    uint64_t delivered, filtered, unsent, rejected, corrupt; /* of ten, the rest is routed */
     bool passed; /* with a 5xx before */
 } TABLE[] = {
     {"all is delivered", {.samples = 10}, WORK_DELIVERED, 0, 10, 0, 0, 0, 0, true},
@@ -30,11 +30,15 @@ static const struct {
      0, 1, 3, 6, 0, false},
     {"nothing was sent: nothing has passed", {.unsent = 10}, WORK_DELIVERED, 0, 0, 0, 10, 0, 0, false},
     {"all was filtered: nothing has passed", {.filtered = 10}, WORK_DELIVERED, 0, 0, 10, 0, 0, 0, false},
+    {"another endpoint gets all: nothing has passed", {.routed = 10}, WORK_DELIVERED, 0, 0, 0, 0, 0, 0, false},
+    {"another one gets a part", {.samples = 2, .routed = 5, .filtered = 3}, WORK_DELIVERED, 0, 2, 3, 0, 0, 0, true},
+    {"that part is not lost with the rest", {.samples = 4, .routed = 6}, WORK_LOST, LEDGER_REJECTED, 0, 0, 0, 4, 0,
+     false},
     {"what nobody accounts for is corrupt", {.samples = 1, .unsent = 2}, WORK_DELIVERED, 0, 1, 0, 2, 0, 7, true},
 };
 
 struct sums {
-    uint64_t delivered, filtered, unsent, rejected, corrupt;
+    uint64_t delivered, filtered, unsent, rejected, corrupt, routed;
 };
 
 static void add_up(void *ctx, const char *kind, struct str endpoint, struct str job, const char *reason,
@@ -46,6 +50,8 @@ static void add_up(void *ctx, const char *kind, struct str endpoint, struct str 
         s->delivered += samples;
     else if (strcmp(kind, "filtered") == 0)
         s->filtered += samples;
+    else if (strcmp(kind, "routed") == 0)
+        s->routed += samples;
     else if (strcmp(reason, "not_sent") == 0)
         s->unsent += samples;
     else if (strcmp(reason, "rejected") == 0)
@@ -72,7 +78,7 @@ static void test_shares_become_books(void **state)
         work_book(&w, ledger, STR("e"));
         ledger_each(ledger, add_up, &got);
         const struct sums want = {TABLE[i].delivered, TABLE[i].filtered, TABLE[i].unsent, TABLE[i].rejected,
-                                  TABLE[i].corrupt};
+                                  TABLE[i].corrupt, TABLE[i].share.routed};
         if (memcmp(&got, &want, sizeof got) != 0 || w.passed != TABLE[i].passed)
             fail_msg("%s", TABLE[i].what);
         work_free(&w);
