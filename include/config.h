@@ -98,6 +98,11 @@ enum config_protocol { CONFIG_RW1, CONFIG_RW2, CONFIG_VM, CONFIG_AUTO };
 /* How the names of endpoints begin that are given none. */
 #define CONFIG_UNNAMED_REMOTE "remote-"
 
+struct config_names {
+    char **v;
+    size_t n;
+};
+
 /* One remote_write endpoint. */
 struct config_remote {
     char *name; /* unique; given, or derived from the URL */
@@ -121,6 +126,10 @@ struct config_remote {
     bool send_exemplars;            /* false, as in Prometheus */
     bool send_native_histograms;    /* false, as in Prometheus: they are counted as lost then */
     int64_t metadata_interval_ms;   /* 1 min */
+    bool routing_shard;             /* routing: shard; else replicate */
+    char *group;                    /* "" without routing: shard; its members agree on all that follows */
+    uint64_t replicas;              /* 1 .. members of the group */
+    struct config_names shard_by, shard_ignore; /* at most one of them has names */
     uint64_t hash;                  /* over all fields: equal hash, leave the endpoint alone on reload */
 };
 

@@ -87,6 +87,10 @@ static size_t fill_vmagent(struct run_flags *f, struct flag *t)
         {"remoteWrite.urlRelabelConfig", FLAG_CSV, &f->vm_url_relabel_config, "FILE", "rules for one URL"},
         {"remoteWrite.forcePromProto", FLAG_CSV, &f->vm_force_prom_proto, "BOOL",
          "remote write 1.0 for one URL; else VictoriaMetrics's zstd is tried first"},
+        {"remoteWrite.shardByURL", FLAG_BOOL, &f->vm_shard, NULL, "the URLs share the series, as routing: shard"},
+        {"remoteWrite.shardByURLReplicas", FLAG_U64, &f->vm_shard_replicas, "N", "URLs for each series then (1)"},
+        {"remoteWrite.shardByURL.labels", FLAG_CSV, &f->vm_shard_labels, "NAME", "the labels that decide (all)"},
+        {"remoteWrite.shardByURL.ignoreLabels", FLAG_CSV, &f->vm_shard_ignore, "NAME", "or those that do not (none)"},
         {"httpListenAddr", FLAG_STRING, &f->listen_address, "ADDR", "as --web.listen-address"},
         {"promscrape.cluster.membersCount", FLAG_U64, &f->scrape_shards, "N", "as --scrape.shards"},
         {"promscrape.cluster.memberNum", FLAG_STRING, &f->scrape_shard, "I", "as --scrape.shard"},
@@ -259,6 +263,28 @@ static void add_max_bytes(struct buf *b, const struct run_flags *f, size_t i)
         add_field(b, "max_bytes", value);
 }
 
+static void add_names(struct buf *b, const char *field, const struct flag_list *names)
+{
+    if (names->n)
+        buf_addf(b, "  %s:\n", field);
+    for (size_t i = 0; i < names->n; i++) {
+        buf_add_c(b, "  - ");
+        buf_add_json(b, str_of(names->v[i]));
+        buf_add_char(b, '\n');
+    }
+}
+
+/* As there, replicas for all URLs are no sharding, and none of them is one. */
+static void add_routing(struct buf *b, const struct run_flags *f)
+{
+    uint64_t replicas = f->vm_shard_replicas ? f->vm_shard_replicas : 1;
+    if (!f->vm_shard || replicas >= f->vm_url.n)
+        return;
+    buf_addf(b, "  routing: shard\n  group: remoteWrite.url\n  replicas: %llu\n", (unsigned long long)replicas);
+    add_names(b, "shard_by", &f->vm_shard_labels);
+    add_names(b, "shard_ignore", &f->vm_shard_ignore);
+}
+
 char *run_flags_remote_yaml(const struct run_flags *f)
 {
     if (f->vm_url.n == 0)
@@ -273,6 +299,7 @@ char *run_flags_remote_yaml(const struct run_flags *f)
         buf_addf(&b, "  protocol: %s\n", strcmp(value_for(&f->vm_force_prom_proto, i), "true") == 0 ? "rw1" : "vm");
         add_auth(&b, f, i);
         add_max_bytes(&b, f, i);
+        add_routing(&b, f);
         add_relabel_files(&b, f, i);
         add_label_rules(&b, &f->vm_label);
     }

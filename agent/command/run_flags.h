@@ -42,6 +42,9 @@ struct run_flags {
     const char *vm_relabel_config;
     struct flag_list vm_url_relabel_config;
     struct flag_list vm_force_prom_proto;
+    bool vm_shard;
+    uint64_t vm_shard_replicas;
+    struct flag_list vm_shard_labels, vm_shard_ignore;
 };
 
 /* Defaults, then the environment where asked for, then argv. Names a mistake on stderr. Free with run_flags_free. */

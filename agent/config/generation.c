@@ -112,10 +112,20 @@ void config_job_free(struct config_job *job)
     free(job->file_sd);
 }
 
+static void names_free(struct config_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->v[i]);
+    free(names->v);
+}
+
 void config_remote_free(struct config_remote *remote)
 {
     free(remote->name);
     free(remote->url);
+    free(remote->group);
+    names_free(&remote->shard_by);
+    names_free(&remote->shard_ignore);
     http_options_free(&remote->http);
     relabel_free(remote->write_relabel);
 }

@@ -176,6 +176,7 @@ static void finish(struct load *l)
         remote_finish(l, &l->remotes[i]);
     check_job_names(l);
     check_remote_names(l);
+    check_remote_groups(l);
 }
 
 /* Moves what was loaded into the generation. */

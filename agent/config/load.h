@@ -105,6 +105,12 @@ void job_finish(struct load *l, struct job_draft *draft);
 /* Its parts: all but timing and rules from global; both hashes. */
 void job_inherit(struct load *l, struct job_draft *draft);
 void job_hash(struct config_job *job);
+/* Groups of endpoints: what one says of its own; then, when all are loaded, what members do not agree on. */
+void check_group(struct load *l, const struct node *node, const struct config_remote *r);
+void check_remote_groups(struct load *l);
+/* Label names, in a struct config_names. */
+void load_names(struct load *l, const struct node *value, void *to);
+void show_names(struct dump *d, const struct field *f, const void *from);
 /* Relabel files, name, hash. */
 void remote_finish(struct load *l, struct remote_draft *draft);
 

@@ -110,6 +110,17 @@ static const struct field remote_fields[] = {
     {"drain", FIELD_FLAG, AT(drain_fresh_first), .standard = "fifo", .words = "fifo|fresh_first",
      .help = "a backlog: in order, or what is new at once and the backlog beside it; the receiver must take samples "
              "that are older than others then (obsagent)"},
+    {"routing", FIELD_FLAG, AT(routing_shard), .standard = "replicate", .words = "replicate|shard",
+     .help = "all series, or those that are this endpoint's among the group (obsagent)"},
+    {"group", FIELD_TEXT, AT(group),
+     .help = "routing: shard: endpoints of one group share the series, by their names and the labels as scraped; one that "
+             "is down keeps its share in the buffer (obsagent)"},
+    {"replicas", FIELD_COUNT, AT(replicas), .standard = "1", .min = 1,
+     .help = "how many members of the group get each series (obsagent)"},
+    {"shard_by", FIELD_OWN, AT(shard_by), .load = load_names, .show = show_names,
+     .help = "the labels that decide; none: all (obsagent)"},
+    {"shard_ignore", FIELD_OWN, AT(shard_ignore), .load = load_names, .show = show_names,
+     .help = "the labels that do not; [le] keeps a histogram's buckets together (obsagent)"},
     {"rate_limit", FIELD_BYTES, AT(rate_limit),
      .help = "bytes a second after compression, what is new before a backlog; 0: none (obsagent)"},
     {"protobuf_message", FIELD_ENUM, FIELD_ALIAS, AT(message),
@@ -157,6 +168,7 @@ static void check_remote(struct load *l, const struct node *node, void *to)
 {
     settle_protocol(l, node, to);
     check_one_way(l, node);
+    check_group(l, node, to);
     if (!field_given(node, "url"))
         problem_add(&l->problems, field_place(node, "url"), "url for remote_write is empty");
 }

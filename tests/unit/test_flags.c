@@ -344,6 +344,28 @@ static void test_run_env(void **state)
 static void test_run_yaml(void **state)
 {
     static const char *const rows[][2] = {
+        {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURL",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"},
+        {"run -remoteWrite.url=http://a/ -remoteWrite.shardByURL",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n"},
+        {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURL -remoteWrite.shardByURLReplicas=2",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n- url: \"http://b/\"\n  protocol: vm\n"},
+        {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURLReplicas=1",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n- url: \"http://b/\"\n  protocol: vm\n"},
+        {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURL -remoteWrite.shardByURL.ignoreLabels=le,x",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"
+         "  shard_ignore:\n  - \"le\"\n  - \"x\"\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"
+         "  shard_ignore:\n  - \"le\"\n  - \"x\"\n"},
+        {"run -remoteWrite.url=http://a/ -remoteWrite.url=http://b/ -remoteWrite.url=http://c/ -remoteWrite.shardByURL "
+         "-remoteWrite.shardByURLReplicas=2 -remoteWrite.shardByURL.labels=job",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 2\n"
+         "  shard_by:\n  - \"job\"\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 2\n"
+         "  shard_by:\n  - \"job\"\n"
+         "- url: \"http://c/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 2\n"
+         "  shard_by:\n  - \"job\"\n"},
         {"run -remoteWrite.url=http://a/", "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n"},
         /* A single value is for all, more belong to their position. */
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.bearerToken=T",
