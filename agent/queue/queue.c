@@ -149,14 +149,15 @@ void queue_close(struct queue *q)
 }
 
 /* Under the lock: the readers to tell, in out. */
-static size_t claim_for_active(struct queue *q, struct entry *e, struct queue_reader **out)
+static size_t claim_for_owed(struct queue *q, struct entry *e, struct queue_reader **out)
 {
     size_t n = 0;
     for (unsigned i = 0; i < READERS_MAX; i++) {
-        if (!q->readers[i] || !q->readers[i]->active)
+        if (!q->readers[i] || !q->readers[i]->owed)
             continue;
         entry_claim(e, q->readers[i]);
-        out[n++] = q->readers[i];
+        if (q->readers[i]->active)
+            out[n++] = q->readers[i];
     }
     return n;
 }
@@ -187,17 +188,17 @@ static void close_idle(struct queue *q)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
         struct queue_reader *r = q->readers[i];
-        if (!r || r->active || r->cursor.closed_at != CURSOR_OPEN)
+        if (!r || r->owed || r->cursor.closed_at != CURSOR_OPEN)
             continue;
         r->cursor.closed_at = q->next_seq;
         r->cursor_dirty = true;
     }
 }
 
-static bool any_active(const struct queue *q)
+static bool any_owed(const struct queue *q)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
-        if (q->readers[i] && q->readers[i]->active)
+        if (q->readers[i] && q->readers[i]->owed)
             return true;
     }
     return false;
@@ -210,7 +211,7 @@ static size_t append(struct queue *q, struct block *b, struct queue_reader **rea
     b->seq = q->next_seq++;
     ledger_scraped(q->ledger, b);
     q->scraped += b->samples;
-    if (!any_active(q)) { /* nobody will ever ask for it: whoever comes later books it as absent */
+    if (!any_owed(q)) { /* nobody will ever ask for it: whoever comes later books it as absent */
         block_unref(b);
         return 0;
     }
@@ -219,7 +220,7 @@ static size_t append(struct queue *q, struct block *b, struct queue_reader **rea
                         .bytes = (uint32_t)b->size, .sealed_wall_ms = b->sealed_wall_ms,
                         .pushed_ms = clock_mono_ms()};
     entry_set_block(q, e, b);
-    size_t n = claim_for_active(q, e, readers);
+    size_t n = claim_for_owed(q, e, readers);
     if (writer_must_know(q, (const struct queue_reader *const *)readers, n))
         pthread_cond_signal(&q->wake);
     entries_trim(q);

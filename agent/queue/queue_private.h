@@ -73,6 +73,8 @@ struct queue_reader {
     struct queue *q;
     unsigned slot; /* its bit in entry.pending */
     bool active;   /* opened; else only remembered, its blocks kept */
+    bool owed;     /* what is pushed is kept for it: it is open, or was or will be in a moment */
+    bool kept;     /* stays owed when it is closed */
     char name[CURSOR_NAME_MAX];
     void (*notify)(void *ctx);
     void *ctx;
@@ -213,11 +215,16 @@ int recover_directory(const struct queue *q, bool *held, bool *read_only, struct
    reads. `late`: blocks of this run exist already; false when what is found cannot be put before them. */
 bool recover_contents(struct queue *q, bool late) MUSTCHECK;
 
-/* ---- reader.c, reader_take.c, reader_ack.c, reader_cursor.c ---- */
+/* ---- reader.c, reader_take.c, reader_ack.c, reader_cursor.c, reader_switch.c ---- */
 
 /* A slot for a reader of this name, remembered only; NULL when all are taken. Under the lock. */
 struct queue_reader *reader_add(struct queue *q, const char *name);
 struct queue_reader *reader_find(const struct queue *q, const char *name);
+/* The one of this name, added when there is none and room. */
+struct queue_reader *reader_of(struct queue *q, const char *name, bool *is_new);
+/* From here on it is owed what is pushed, or no longer. Under the lock. */
+void reader_expect(struct queue_reader *r, bool is_new);
+void reader_end_owing(struct queue_reader *r);
 /* Gives everything unclaimed to r. Under the lock. True when there was something. */
 bool reader_claim_unclaimed(struct queue_reader *r);
 void reader_free(struct queue_reader *r);

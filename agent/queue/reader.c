@@ -57,7 +57,7 @@ static bool make_room(struct queue *q)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
         struct queue_reader *r = q->readers[i];
-        if (r->active || r->blocks || r->notifying || r->storing)
+        if (r->active || r->owed || r->blocks || r->notifying || r->storing)
             continue;
         char *path = q->lock_fd >= 0 ? cursor_path(q->dir, r->name) : NULL;
         if (path)
@@ -111,17 +111,30 @@ static void skip_closed_time(struct queue_reader *r)
 }
 
 /* Under the lock: claims what nobody has claimed, and books what was scraped without the reader. */
-static void activate(struct queue_reader *r, bool is_new)
+void reader_expect(struct queue_reader *r, bool is_new)
 {
     struct queue *q = r->q;
+    if (r->owed)
+        return;
     if (is_new)
         r->scraped_at_close = booked_before(q, r->name);
     skip_closed_time(r);
     reader_claim_unclaimed(r);
     if (q->scraped > r->scraped_at_close)
         ledger_absent(q->ledger, str_of(r->name), q->scraped - r->scraped_at_close);
-    r->active = true;
+    r->owed = true;
     reader_update_cursor(r);
+}
+
+struct queue_reader *reader_of(struct queue *q, const char *name, bool *is_new)
+{
+    struct queue_reader *r = reader_find(q, name);
+    *is_new = r == NULL;
+    if (*is_new)
+        r = reader_add(q, name);
+    if (!r && make_room(q))
+        r = reader_add(q, name);
+    return r;
 }
 
 struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (*notify)(void *ctx),
@@ -132,12 +145,8 @@ struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (
         return NULL;
     }
     pthread_mutex_lock(&q->lock);
-    struct queue_reader *r = reader_find(q, name);
-    bool is_new = r == NULL;
-    if (is_new)
-        r = reader_add(q, name);
-    if (!r && make_room(q))
-        r = reader_add(q, name);
+    bool is_new;
+    struct queue_reader *r = reader_of(q, name, &is_new);
     if (!r) {
         err_set(err, "no room for endpoint \"%s\": %d at most, and those removed from the configuration count "
                 "until their blocks are delivered or dropped", name, READERS_MAX);
@@ -148,11 +157,18 @@ struct queue_reader *queue_reader_open(struct queue *q, const char *name, void (
         r->notify = notify;
         r->ctx = ctx;
         r->failing = false;
-        activate(r, is_new);
+        reader_expect(r, is_new);
+        r->active = true;
         reader_store_cursor(r, STORE);
     }
     pthread_mutex_unlock(&q->lock);
     return r;
+}
+
+void reader_end_owing(struct queue_reader *r)
+{
+    r->owed = r->kept = false;
+    r->scraped_at_close = r->q->scraped;
 }
 
 static void give_back_all(struct held *h)
@@ -171,7 +187,8 @@ void queue_reader_close(struct queue_reader *r)
     }
     r->active = false;
     r->fresh_from = CURSOR_OPEN;
-    r->scraped_at_close = q->scraped; /* now: the wait below lets others push */
+    if (r->owed && !r->kept)
+        reader_end_owing(r); /* now: the wait below lets others push */
     while (r->notifying)
         pthread_cond_wait(&q->quiet, &q->lock);
     r->failing = false;
@@ -277,6 +294,8 @@ bool queue_reader_rename(struct queue *q, const char *from, const char *to)
         /* In the books it is as if the one name had lost sight of these samples and the other one had found them. */
         ledger_absent(q->ledger, str_of(from), r->samples);
         r->scraped_at_close = booked_before(q, to);
+        if (r->owed && q->scraped > r->scraped_at_close)
+            ledger_absent(q->ledger, str_of(to), q->scraped - r->scraped_at_close);
         ledger_restored(q->ledger, str_of(to), r->samples);
         memcpy(old_name, r->name, sizeof old_name);
         snprintf(r->name, sizeof r->name, "%s", to);

@@ -100,6 +100,7 @@ void batch_free(struct batch *b)
         return;
     for (unsigned k = 0; k < QUEUE_STRANDS_MAX; k++)
         block_unref(b->strands[k]);
+    membership_release(b->period);
     free(b->blocks);
     free(b->lost);
     free(b);

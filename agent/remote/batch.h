@@ -6,6 +6,7 @@
 #define OBSAGENT_REMOTE_BATCH_H
 
 #include "block_copy.h"
+#include "membership.h"
 #include "queue.h"
 
 struct batch {
@@ -16,6 +17,8 @@ struct batch {
     unsigned open;  /* strands that are not through */
     struct queue_progress progress;
     struct block *strands[QUEUE_STRANDS_MAX]; /* NULL: nothing in it, or all of it is through */
+    struct route route;    /* of all its blocks; set by the owner, as what keeps it alive */
+    struct period *period;
     uint64_t unreadable; /* samples of blocks that could not be cut, per block in `lost` */
     uint64_t *lost;      /* NULL = none; else one number for each block */
 };

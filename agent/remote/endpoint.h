@@ -13,6 +13,7 @@ struct endpoint_options {
     const char *user_agent;
     const char *dead_dir;
     const char *state_dir; /* NULL = nothing is remembered */
+    struct membership *membership; /* NULL = there are no groups */
     /* Told of every refused request, from the endpoint's thread. */
     void (*on_reject)(void *ctx, const struct remote_reject *reject);
     void *ctx;

@@ -160,6 +160,8 @@ void lane_free(struct lane *lane);
 void lane_take(struct lane *lane, struct batch *batch, unsigned strand);
 /* Lets go of the strand, unfinished; what was sent of it since the last word to the queue is sent again. */
 void lane_drop(struct lane *lane);
+/* Makes its strand the block that the transcoder reads, of which this endpoint's part is sent. */
+bool lane_open(struct lane *lane, struct err *err) MUSTCHECK;
 /* Sends the next request of its block, if it may now; ends the block when nothing is left. */
 void lane_go(struct lane *lane);
 /* Stops a call without waiting; the lane is READY then. */

@@ -72,6 +72,28 @@ static uint64_t full_request(struct endpoint *e)
     return full ? full : ENDPOINT_SAMPLES_DEFAULT;
 }
 
+/* How many of the blocks belong to one period, whose route it is; the others go back. A batch that was under way before
+   lies in one, unless its period is not known any more: then all of it is sent. */
+static size_t keep_to_period(struct endpoint *e, struct block **blocks, size_t n, bool again, struct route *route,
+                             struct period **period)
+{
+    uint64_t until;
+    *route = (struct route){0};
+    *period = NULL;
+    if (!e->options.membership)
+        return n;
+    *period = membership_route(e->options.membership, e->name, blocks[0]->seq, route, &until);
+    if (again && blocks[n - 1]->seq >= until) {
+        membership_release(*period);
+        *route = (struct route){0};
+        *period = NULL;
+        return n;
+    }
+    for (; blocks[n - 1]->seq >= until; n--)
+        queue_release(e->reader, blocks[n - 1]);
+    return n;
+}
+
 static bool take_stream(struct endpoint *e, enum queue_stream stream, unsigned strands)
 {
     struct block *blocks[QUEUE_BATCH_MAX];
@@ -83,10 +105,15 @@ static bool take_stream(struct endpoint *e, enum queue_stream stream, unsigned s
     size_t n = queue_take_some(e->reader, &wish, blocks, &progress);
     if (n == 0)
         return false;
+    struct route route;
+    struct period *period;
+    n = keep_to_period(e, blocks, n, progress.strands > 0, &route, &period);
     uint64_t samples = sum_samples(blocks, n);
     unsigned wanted = (unsigned)((samples + full - 1) / full);
     strands = n == 1 || wanted < 2 ? 1 : wanted < strands ? wanted : strands;
     struct batch *b = batch_new(e->copier, blocks, n, stream, strands, &progress);
+    b->route = route;
+    b->period = period;
     if (b->open == 0)
         endpoint_batch_done(e, b);
     else

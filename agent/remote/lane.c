@@ -159,14 +159,21 @@ static void tell_unsent(struct endpoint *e, const struct transcode_result *prese
                         : "send_native_histograms: true would send them");
 }
 
+bool lane_open(struct lane *lane, struct err *err)
+{
+    struct transcoder *t = lane->endpoint->transcoder;
+    transcoder_message(t, lane->protocol == PROTOCOL_RW2 ? TRANSCODE_RW2 : TRANSCODE_RW1);
+    transcoder_route(t, lane->batch->route);
+    return transcoder_open(t, lane->work.block, err);
+}
+
 static bool encode_range(struct lane *lane, struct err *err)
 {
     struct endpoint *e = lane->endpoint;
     const struct work_range *r = work_current(&lane->work);
     struct transcode_range range = {r->from, r->to, e->settings->max_samples_per_send, bytes_limit(e)};
     bool suspect = r->suspect;
-    transcoder_message(e->transcoder, lane->protocol == PROTOCOL_RW2 ? TRANSCODE_RW2 : TRANSCODE_RW1);
-    if (!transcoder_open(e->transcoder, lane->work.block, err))
+    if (!lane_open(lane, err))
         return false;
     if (!transcoder_encode(e->transcoder, &range, &e->raw, lane->work.shares, &lane->present, err))
         return false;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "endpoint.h"
+#include "membership.h"
 
 #define REJECTS_MAX 100
 
@@ -18,6 +19,7 @@ struct remote {
     char *user_agent;
     char *dead_dir;
     char *state_dir;
+    struct membership *membership;
 
     pthread_mutex_t lock;
     /* Under lock: changed only by the thread that applies. */
@@ -53,6 +55,7 @@ struct remote *remote_new(const struct remote_options *options)
     r->user_agent = xstrdup(options->user_agent ? options->user_agent : "obsagent");
     r->dead_dir = xstrdup(options->dead_dir);
     r->state_dir = xstrdup(options->state_dir);
+    r->membership = membership_new(options->state_dir);
     pthread_mutex_init(&r->lock, NULL);
     pthread_mutex_init(&r->rejects_lock, NULL);
     return r;
@@ -78,7 +81,7 @@ static struct endpoint *find_endpoint(const struct remote *r, const char *name)
     return NULL;
 }
 
-/* Stops those that the new generation does not have. Their threads are joined at the end: that could take as
+/* Stops those that the new generation does not have; what is pushed stays owed to them until the switch. Their threads are joined at the end: that could take as
    long as a name look-up, closing the cursor does not. */
 static void remove_missing(struct remote *r, const struct config *config)
 {
@@ -88,6 +91,7 @@ static void remove_missing(struct remote *r, const struct config *config)
             i++;
             continue;
         }
+        queue_reader_keep(r->queue, endpoint_name(e));
         endpoint_stop(e, 0);
         endpoint_wait(e);
         log_info("remote", "endpoint %s is removed", endpoint_name(e));
@@ -107,6 +111,7 @@ static void add_endpoint(struct remote *r, struct config *config, const struct c
         .user_agent = r->user_agent,
         .dead_dir = r->dead_dir,
         .state_dir = r->state_dir,
+        .membership = r->membership,
         .on_reject = on_reject,
         .ctx = r,
     };
@@ -177,6 +182,8 @@ static void take_over(struct remote *r, const struct config *config, const struc
         return;
     size_t n = queue_idle_readers(r->queue, idle, IDLE_MAX);
     const struct queue_idle *from = predecessor(r, config, settings, idle, n < IDLE_MAX ? n : IDLE_MAX);
+    if (from)
+        membership_rename(r->membership, from->name, settings->name);
     if (from && queue_reader_rename(r->queue, from->name, settings->name))
         log_info("remote", "endpoint %s goes on where %s was: %llu blocks wait", settings->name, from->name,
                  (unsigned long long)from->blocks);
@@ -187,6 +194,7 @@ void remote_apply(struct remote *r, struct config *config)
     remove_missing(r, config);
     for (size_t i = 0; i < config->remotes_n; i++)
         take_over(r, config, &config->remotes[i]);
+    membership_switch(r->membership, r->queue, config);
     for (size_t i = 0; i < config->remotes_n; i++) {
         const struct config_remote *settings = &config->remotes[i];
         struct endpoint *e = find_endpoint(r, settings->name);
@@ -244,6 +252,7 @@ void remote_free(struct remote *r)
     free(r->user_agent);
     free(r->dead_dir);
     free(r->state_dir);
+    membership_free(r->membership);
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->rejects_lock);
     free(r);

@@ -51,7 +51,7 @@ static void report_reject(struct lane *lane, long status, struct str words)
     struct buf name;
     buf_init(&name, sizeof((struct remote_reject *)0)->series * 64);
     struct err err = {0};
-    if (!transcoder_open(e->transcoder, lane->work.block, &err) ||
+    if (!lane_open(lane, &err) ||
         !transcoder_describe(e->transcoder, r->from, r->to, &name))
         buf_add_c(&name, "?");
     if (lane->present.series > 1)
@@ -135,7 +135,7 @@ static bool cut(struct lane *lane, bool first_only, bool suspect)
     struct endpoint *e = lane->endpoint;
     const struct work_range *r = work_current(&lane->work);
     struct err err = {0};
-    if (!transcoder_open(e->transcoder, lane->work.block, &err))
+    if (!lane_open(lane, &err))
         return false;
     uint32_t at = first_only ? r->from + 1 : transcoder_middle(e->transcoder, r->from, r->to);
     if (at >= r->to)
