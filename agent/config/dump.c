@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/units.h"
-#include "load.h"
+#include "http_fields.h"
 
 static void line_start(struct dump *d)
 {
@@ -71,7 +71,20 @@ void dump_item(struct dump *d, struct str value)
     buf_add_char(d->out, '\n');
 }
 
-/* http://user:password@host with the password crossed out. */
+/* ---- http://user:password@host/?key=x with the password and the key crossed out ---- */
+
+static void add_query(struct buf *out, struct str query)
+{
+    while (query.n > 0) {
+        size_t end = strcspn(query.p + 1, "&#") + 1; /* a parameter with the character before it */
+        struct str param = str_make(query.p, end < query.n ? end : query.n);
+        size_t equals = str_find_char(param, '=');
+        bool hide = param.p[0] != '#' && equals < param.n && name_sounds_secret(str_make(param.p, equals));
+        buf_addf(out, hide ? "%.*s=xxxxx" : "%.*s", (int)(hide ? equals : param.n), param.p);
+        query = str_skip(query, param.n);
+    }
+}
+
 static void dump_url(struct dump *d, const char *name, const char *url)
 {
     struct str s = str_of(url);
@@ -82,12 +95,17 @@ static void dump_url(struct dump *d, const char *name, const char *url)
     while (at > host && s.p[at - 1] != '@')
         at--;
     size_t colon = host + str_find_char(str_make(s.p + host, at - host), ':');
-    if (d->secrets || at == host || colon >= at) {
-        dump_text(d, name, url);
-        return;
-    }
-    line_start(d);
-    buf_addf(d->out, "%s: \"%.*s:xxxxx@%s\"\n", name, (int)colon, url, url + at);
+    size_t query = strcspn(url, "?");
+    struct buf shown;
+    buf_init(&shown, (size_t)1 << 20);
+    bool password = at > host && colon < at;
+    if (password)
+        buf_addf(&shown, "%.*s:xxxxx@%.*s", (int)colon, url, (int)(query - at), url + at);
+    else
+        buf_addf(&shown, "%.*s", (int)query, url);
+    add_query(&shown, str_skip(s, query));
+    dump_text(d, name, d->secrets ? url : buf_c(&shown));
+    buf_free(&shown);
 }
 
 static void dump_number(struct dump *d, const struct field *f, const void *from)

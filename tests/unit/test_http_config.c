@@ -39,6 +39,10 @@ static void fields_are_shown_without_secrets(void **state)
         {OAUTH "grant_type: client_credentials}", "!grant_type"},
         {"oauth2:", "!oauth2"},
         {"proxy_url: socks5h://u:HUSH@p:1", "proxy_url: \"socks5h://u:xxxxx@p:1\"\n"},
+        {"proxy_url: \"http://u:HUSH@p:1/?a=b&Api-Key=HUSH&x=y#key\"",
+         "proxy_url: \"http://u:xxxxx@p:1/?a=b&Api-Key=xxxxx&x=y#key\"\n"},
+        {"proxy_url: \"http://p:1?token=HUSH#x\"", "proxy_url: \"http://p:1?token=xxxxx#x\"\n"},
+        {"proxy_url: \"http://u@p:1/?&&=&token\"", "proxy_url: \"http://u@p:1/?&&=&token\"\n"},
         {"proxy_url: https://p:1", "proxy_url: https://p:1\n"},
         {"proxy_from_environment: true", "  proxy_from_environment: true\n"},
         {"proxy_from_environment: true\n  proxy_connect_header: {AA: [HUSH, HUSH], BB: [HUSH]}",
@@ -58,6 +62,7 @@ static void fields_are_shown_without_secrets(void **state)
          "  headers:\n  - \"A: v\"\n  - \"A: w\"\n  - \"A: <secret>\"\n"},
         {"", "  follow_redirects: true\n  enable_http2: false\n"},
         {"enable_http2: true", "  enable_http2: true\n"},
+        {"unix_socket: /run/a.sock", "  unix_socket: /run/a.sock\n"},
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct config *c = load(rows[i].fields);
