@@ -29,7 +29,8 @@ static void published_examples(void **state)
          "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"},
         {"GET", "//example//", NULL, "", {VANILLA},
          "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84"},
-        {"GET", "/\xE1\x88\xB4", NULL, "", {VANILLA}, "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"},
+        {"GET", "/\xE1\x88\xB4", NULL, "", {VANILLA},
+         "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"},
     };
     const struct http_aws_keys keys = KEYS;
     for (size_t i = 0; i < ROWS(rows); i++) {
