@@ -64,8 +64,8 @@ bool queue_reader_rename(struct queue *q, const char *from, const char *to);
 /* What is pushed after the reader of this name is closed stays owed to it, until queue_switch. */
 void queue_reader_keep(struct queue *q, const char *name);
 /* From one point of the log on blocks are owed to the readers of these names and to no others, in one step for all of
-   them. Those that are not open yet are to be opened, others that are open to be closed. Returns the number of the first
-   block that is pushed afterwards; placed[i] is false when there was no room for names[i]. */
+   them. Those that are not open yet are to be opened, others that are open to be closed. Returns the number of the
+   first block that is pushed afterwards; placed[i] is false when there was no room for names[i]. */
 uint64_t queue_switch(struct queue *q, const char *const *names, size_t n, bool *placed);
 /* Numbers of blocks: nothing is owed to anybody before *oldest, and *next is what the next one will have. */
 void queue_range(struct queue *q, uint64_t *oldest, uint64_t *next);

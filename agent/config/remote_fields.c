@@ -113,8 +113,8 @@ static const struct field remote_fields[] = {
     {"routing", FIELD_FLAG, AT(routing_shard), .standard = "replicate", .words = "replicate|shard",
      .help = "all series, or those that are this endpoint's among the group (obsagent)"},
     {"group", FIELD_TEXT, AT(group),
-     .help = "routing: shard: endpoints of one group share the series, by their names and the labels as scraped; one that "
-             "is down keeps its share in the buffer (obsagent)"},
+     .help = "routing: shard: endpoints of one group share the series, by their names and the labels as scraped; one "
+             "that is down keeps its share in the buffer (obsagent)"},
     {"replicas", FIELD_COUNT, AT(replicas), .standard = "1", .min = 1,
      .help = "how many members of the group get each series (obsagent)"},
     {"shard_by", FIELD_OWN, AT(shard_by), .load = load_names, .show = show_names,

@@ -32,8 +32,8 @@ static void load(struct membership *m)
         return;
     buf_init(&text, FILE_MAX);
     if (!file_read(m->path, FILE_MAX, &text, &err) || !periods_from_json(buf_str(&text), &m->periods, &err))
-        log_error("remote", "%s: which endpoint of a group gets what waits is not known any more, all of it goes to all "
-                  "that have it: %s", m->path, err.msg);
+        log_error("remote", "%s: which endpoint of a group gets what waits is not known any more, all of it goes to "
+                  "all that have it: %s", m->path, err.msg);
     buf_free(&text);
 }
 
@@ -48,8 +48,8 @@ static void save(struct membership *m)
     m->unwritten = !(nothing && access(m->path, F_OK) != 0) &&
                    (!periods_to_json(&m->periods, &text, &err) || !file_write_atomic(m->path, buf_str(&text), &err));
     if (m->unwritten)
-        log_error("remote", "a change of groups of endpoints cannot be kept, a restart before it can may lose samples: %s",
-                  err.msg);
+        log_error("remote", "a change of groups of endpoints cannot be kept, a restart before it can may lose samples: "
+                  "%s", err.msg);
     buf_free(&text);
 }
 
@@ -68,8 +68,7 @@ void membership_free(struct membership *m)
 {
     if (!m)
         return;
-    if (m->unwritten)
-        save(m);
+    membership_keep(m);
     for (size_t i = 0; i < m->periods.n; i++)
         period_unref(m->periods.v[i]);
     pthread_mutex_destroy(&m->lock);
@@ -191,7 +190,12 @@ static bool announce(struct membership *m, struct queue *q, const struct config 
 void membership_switch(struct membership *m, struct queue *q, const struct config *config)
 {
     bool announced = announce(m, q, config);
-    if (change(m, q, config) || announced || m->unwritten)
+    m->unwritten = change(m, q, config) || announced || m->unwritten;
+}
+
+void membership_keep(struct membership *m)
+{
+    if (m->unwritten)
         save(m);
 }
 

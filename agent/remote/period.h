@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* period: the groups from one number of the log on, and their form in a file: JSON,
    {"version":1,"periods":[{"begin":7,"groups":[{"replicas":1,"labels":"all|only|without","names":["hex"],
-   "members":[{"name":"hex","endpoint":"a"}]}]}],"unsure_from":9}. Hashes stand for names of labels and members, so that it
-   says what it said when it was written. */
+   "members":[{"name":"hex","endpoint":"a"}]}]}],"unsure_from":9}. Hashes stand for names of labels and members, so that
+   it says what it said when it was written. */
 #ifndef OBSAGENT_REMOTE_PERIOD_H
 #define OBSAGENT_REMOTE_PERIOD_H
 

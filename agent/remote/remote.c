@@ -81,8 +81,8 @@ static struct endpoint *find_endpoint(const struct remote *r, const char *name)
     return NULL;
 }
 
-/* Stops those that the new generation does not have; what is pushed stays owed to them until the switch. Their threads are joined at the end: that could take as
-   long as a name look-up, closing the cursor does not. */
+/* Stops those that the new generation does not have; what is pushed stays owed to them until the switch. Their threads
+   are joined at the end: that could take as long as a name look-up, closing the cursor does not. */
 static void remove_missing(struct remote *r, const struct config *config)
 {
     for (size_t i = 0; i < r->endpoints_n;) {
@@ -203,6 +203,7 @@ void remote_apply(struct remote *r, struct config *config)
         else if (endpoint_hash(e) != endpoint_hash_of(config, settings))
             endpoint_apply(e, config, settings);
     }
+    membership_keep(r->membership);
 }
 
 /* ---- the end ---- */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* routing: which endpoints of a group get a series. Each member's name and the series' labels give a score, and the
    members with the best `replicas` scores have the series (rendezvous hashing): the order of members in the file means
-   nothing, one that is added takes its share from all the others and moves nothing else, one that is removed leaves only
-   its own share to the others.
+   nothing, one that is added takes its share from all the others and moves nothing else, one that is removed leaves
+   only its own share to the others.
 
    The labels are those in the block: external labels and write_relabel_configs, which may differ from endpoint to
-   endpoint, come later and do not move a series. Each member reads every block and leaves out what is not its own. Nothing
-   is rerouted while a member is down: its share waits for it in the buffer, and who wants it elsewhere meanwhile asks for
-   replicas.
+   endpoint, come later and do not move a series. Each member reads every block and leaves out what is not its own.
+   Nothing is rerouted while a member is down: its share waits for it in the buffer, and who wants it elsewhere
+   meanwhile asks for replicas.
 
    The functions here are pure. Which members there were when a block was scraped is kept by membership.h. */
 #ifndef OBSAGENT_REMOTE_ROUTING_H

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define WORDS_MAX 16
+#define GROUP "  group: remoteWrite.url\n"
 
 struct values {
     bool yes, no;
@@ -345,8 +346,8 @@ static void test_run_yaml(void **state)
 {
     static const char *const rows[][2] = {
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURL",
-         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"
-         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"},
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 1\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 1\n"},
         {"run -remoteWrite.url=http://a/ -remoteWrite.shardByURL",
          "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n"},
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURL -remoteWrite.shardByURLReplicas=2",
@@ -354,17 +355,17 @@ static void test_run_yaml(void **state)
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURLReplicas=1",
          "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n- url: \"http://b/\"\n  protocol: vm\n"},
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.shardByURL -remoteWrite.shardByURL.ignoreLabels=le,x",
-         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 1\n"
          "  shard_ignore:\n  - \"le\"\n  - \"x\"\n"
-         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 1\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 1\n"
          "  shard_ignore:\n  - \"le\"\n  - \"x\"\n"},
         {"run -remoteWrite.url=http://a/ -remoteWrite.url=http://b/ -remoteWrite.url=http://c/ -remoteWrite.shardByURL "
          "-remoteWrite.shardByURLReplicas=2 -remoteWrite.shardByURL.labels=job",
-         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 2\n"
+         "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 2\n"
          "  shard_by:\n  - \"job\"\n"
-         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 2\n"
+         "- url: \"http://b/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 2\n"
          "  shard_by:\n  - \"job\"\n"
-         "- url: \"http://c/\"\n  protocol: vm\n  routing: shard\n  group: remoteWrite.url\n  replicas: 2\n"
+         "- url: \"http://c/\"\n  protocol: vm\n  routing: shard\n" GROUP "  replicas: 2\n"
          "  shard_by:\n  - \"job\"\n"},
         {"run -remoteWrite.url=http://a/", "remote_write:\n- url: \"http://a/\"\n  protocol: vm\n"},
         /* A single value is for all, more belong to their position. */
