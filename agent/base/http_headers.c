@@ -198,7 +198,7 @@ bool http_headers_build(struct http_call *call, struct err *err)
     if (call->request.close_connection)
         http_headers_default(call, "Connection: close");
     const struct http_options *o = call->request.options;
-    return !o || !o->sigv4 || call->foreign || http_sigv4_sign(call, err);
+    return !o || !o->sigv4 || call->foreign || given(call, "Authorization") || http_sigv4_sign(call, err);
 }
 
 /* With a CONNECT they go to the proxy alone, else beside the server's. A redirect leads to no other proxy, so
