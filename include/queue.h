@@ -59,7 +59,9 @@ struct queue_idle {
 /* At most max of them; returns how many there are. */
 size_t queue_idle_readers(struct queue *q, struct queue_idle *out, size_t max);
 bool queue_knows(struct queue *q, const char *name);
-/* Gives the place of an idle name to a new one, which is not known yet. False when that cannot be. */
+/* Nobody has a reader of this name, and nothing waits for one: it is not known, or has delivered everything. */
+bool queue_name_is_spare(struct queue *q, const char *name);
+/* Gives the place of an idle name to another one, which must be spare. False when that cannot be. */
 bool queue_reader_rename(struct queue *q, const char *from, const char *to);
 /* What is pushed after the reader of this name is closed stays owed to it, until queue_switch. */
 void queue_reader_keep(struct queue *q, const char *name);

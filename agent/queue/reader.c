@@ -51,21 +51,31 @@ struct queue_reader *reader_find(const struct queue *q, const char *name)
     return NULL;
 }
 
-/* Forgets a name that nobody uses and that has nothing to deliver. False when there is none. This is the one
-   place that deletes a file under the lock: it happens after a good thirty renamings. */
+/* Nobody has it, and nothing waits for it. */
+static bool is_spare(const struct queue_reader *r)
+{
+    return !r->active && !r->owed && !r->blocks && !r->notifying && !r->storing;
+}
+
+/* Deletes a file under the lock: only for what happens seldom. */
+static void forget(struct queue *q, unsigned slot)
+{
+    char *path = q->lock_fd >= 0 ? cursor_path(q->dir, q->readers[slot]->name) : NULL;
+    if (path)
+        unlink(path);
+    free(path);
+    reader_free(q->readers[slot]);
+    q->readers[slot] = NULL;
+}
+
+/* Forgets a spare name. False when there is none. It happens after a good thirty renamings. */
 static bool make_room(struct queue *q)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
-        struct queue_reader *r = q->readers[i];
-        if (r->active || r->owed || r->blocks || r->notifying || r->storing)
-            continue;
-        char *path = q->lock_fd >= 0 ? cursor_path(q->dir, r->name) : NULL;
-        if (path)
-            unlink(path);
-        free(path);
-        q->readers[i] = NULL;
-        reader_free(r);
-        return true;
+        if (is_spare(q->readers[i])) {
+            forget(q, i);
+            return true;
+        }
     }
     return false;
 }
@@ -270,6 +280,15 @@ bool queue_knows(struct queue *q, const char *name)
     return known;
 }
 
+bool queue_name_is_spare(struct queue *q, const char *name)
+{
+    pthread_mutex_lock(&q->lock);
+    const struct queue_reader *r = reader_find(q, name);
+    bool spare = !r || is_spare(r);
+    pthread_mutex_unlock(&q->lock);
+    return spare;
+}
+
 /* Under the lock, which it releases meanwhile. The file of the new name is there before the one of the old name goes: a
    crash leaves both, and a reader too many, but never none. */
 static void move_file(struct queue_reader *r, const char *old_name)
@@ -289,8 +308,12 @@ bool queue_reader_rename(struct queue *q, const char *from, const char *to)
     char old_name[CURSOR_NAME_MAX];
     pthread_mutex_lock(&q->lock);
     struct queue_reader *r = reader_find(q, from);
-    bool can = r && !r->active && !r->notifying && !r->storing && !reader_find(q, to) && strlen(to) < CURSOR_NAME_MAX;
+    struct queue_reader *before = reader_find(q, to); /* which once had that name and left nothing behind */
+    bool can = r && r != before && !r->active && !r->notifying && !r->storing && (!before || is_spare(before)) &&
+               strlen(to) < CURSOR_NAME_MAX;
     if (can) {
+        if (before)
+            forget(q, before->slot);
         /* In the books it is as if the one name had lost sight of these samples and the other one had found them. */
         ledger_absent(q->ledger, str_of(from), r->samples);
         r->scraped_at_close = booked_before(q, to);

@@ -4,8 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "cursor.h"
-#include "segment.h"
+#include "queue_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,11 +112,27 @@ static bool count_record(void *ctx, const struct queue_record *record, const str
             continue;
         info->pending_blocks++;
         info->pending_samples += b->samples;
+        struct cursor_batch *batch = cursor_find_batch(&c->cursors[i], b->lane, header->run, b->seq);
+        if (batch) {
+            batch->seen++;
+            batch->seen_samples += b->samples;
+        }
         info->pending_bytes += header->size;
         if (!info->oldest_wall_ms || b->sealed_wall_ms < info->oldest_wall_ms)
             info->oldest_wall_ms = b->sealed_wall_ms;
     }
     return true;
+}
+
+/* What was done of a batch is not pending, as recovering sees it. */
+static void discount_batches(struct queue_cursor_info *info, const struct cursor *cursor)
+{
+    for (size_t i = 0; i < cursor->batches_n; i++) {
+        const struct cursor_batch *b = &cursor->batches[i];
+        uint64_t done = progress_sum(&b->progress);
+        if (b->seen == b->blocks && b->seen_samples == b->samples && done <= b->samples)
+            info->pending_samples -= done;
+    }
 }
 
 size_t queue_cursors(const char *dir, struct queue_cursor_info *out, size_t max, struct err *err)
@@ -138,6 +153,8 @@ size_t queue_cursors(const char *dir, struct queue_cursor_info *out, size_t max,
         c.n++;
     }
     bool scanned = scan_files(dir, false, count_record, &c, &corrupt, err);
+    for (size_t i = 0; i < c.n; i++)
+        discount_batches(&out[i], &c.cursors[i]);
     size_t n = !scanned ? 0 : files.n > max ? files.n : c.n;
     free(c.cursors);
     file_list_free(&files);

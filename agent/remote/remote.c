@@ -131,10 +131,10 @@ static void add_endpoint(struct remote *r, struct config *config, const struct c
 
 #define IDLE_MAX 64
 
-/* A name that the queue does not know. */
+/* A name for which nothing waits, be it that it has been used before. */
 static bool is_new(const struct remote *r, const struct config_remote *settings)
 {
-    return !find_endpoint(r, settings->name) && !queue_knows(r->queue, settings->name);
+    return !find_endpoint(r, settings->name) && queue_name_is_spare(r->queue, settings->name);
 }
 
 /* The one idle reader that was named after its URL, when there is exactly one with something to deliver. */

@@ -3,6 +3,7 @@ the books with its reason. Also: one dead endpoint costs the others no time."""
 
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import random
@@ -72,11 +73,11 @@ class BoundAgent(Agent, Bound):
 class Disk:
     """A small disk under a directory: a tmpfs where the test may mount one, else the agent's limit of file sizes."""
 
-    def __init__(self, path):
+    def __init__(self, path, mount):
         self.path = pathlib.Path(path)
         self.path.mkdir(exist_ok=True)
         argv = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=755", "none", self.path]
-        self.mounted = os.geteuid() == 0 and subprocess.run(argv, capture_output=True).returncode == 0
+        self.mounted = mount and os.geteuid() == 0 and subprocess.run(argv, capture_output=True).returncode == 0
         print(f"disk full is: {'a tmpfs of %d MB, filled' % DISK_MB if self.mounted else 'RLIMIT_FSIZE of the agent'}")
 
     @contextlib.contextmanager
@@ -105,9 +106,9 @@ class Disk:
 class House:
     """The agent in its lives, the targets and the receivers; what was done to them is in `deaths` and `lives`."""
 
-    def __init__(self, run, tmp_path, workers=2, drain="fifo"):
+    def __init__(self, run, tmp_path, workers=2, drain="fifo", mount=True):
         self.run, self.path, self.workers, self.drain_b = run, tmp_path, workers, drain
-        self.disk = run(Disk, tmp_path / "agent-data")
+        self.disk = run(Disk, tmp_path / "agent-data", mount)
         self.targets = run(chaos.Peer, "targets", tmp_path / "targets")
         self.receivers = {n: run(chaos.Peer, "receiver", tmp_path / f"receiver-{n}") for n in ("a", "b")}
         self.names = {"a": "a", "b": "b"}  # of receivers: how the configuration calls the endpoint
@@ -349,8 +350,14 @@ class House:
     def streams(self, delivery):
         return 2 if delivery.name == "b" and self.drain_b == "fresh_first" else 1
 
+    def remember(self):
+        """What the check needs beside what targets and receivers wrote, for another look later."""
+        state = {"deaths": [{**d._asdict(), "jobs": d.jobs and list(d.jobs)} for d in self.deaths], "lives": self.lives}
+        (self.path / "house.json").write_text(json.dumps({**state, "problems": self.problems}, indent=1))
+
     def check(self):
         """All problems there are, as text."""
+        self.remember()
         deliveries = [chaos_check.Delivery(n, r.directory) for n, r in self.receivers.items()]
         truth = chaos_check.Truth(self.targets.directory / "answered.bin", deliveries)
         problems = self.problems + truth.problems
@@ -375,7 +382,7 @@ class House:
         problems = self.check()
         if problems:
             print("the agent's last words:", self.last_words(), sep="\n")
-        assert not problems, f"{what}: {len(problems)} problems:\n" + "\n".join(problems[:40])
+        assert not problems, f"{what}: {len(problems)} problems:\n" + "\n".join(problems[:20] + problems[-20:])
 
 
 def torment(run, tmp_path, seed, seconds, **settings):
@@ -438,6 +445,15 @@ def test_order_with_several_workers(run, tmp_path, case):
     wait_for("scrapes", lambda: scraped() >= 3 * TARGETS)
     house.drain()
     house.assert_well("order")
+
+
+def test_a_limit_of_file_sizes_is_a_full_disk(run, tmp_path):
+    house = House(run, tmp_path, mount=False)
+    house.start()
+    house.fault_disk_full(random.Random(1))
+    assert "the buffer's disk fails" in house.agent.output()
+    house.drain()
+    house.assert_well("a limit")
 
 
 # ---- endpoints stand alone ----

@@ -340,6 +340,34 @@ static void test_a_name_takes_over_the_place_of_another(void **state)
     bed_free(&t);
 }
 
+/* A name that once was used and has delivered everything is as good as a new one. */
+static void test_a_name_is_taken_back(void **state)
+{
+    struct bed t;
+    (void)state;
+    bed_new(&t);
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "old");
+    push(&t, 0, 0);
+    assert_false(queue_name_is_spare(t.q, "old"));
+    deliver(&t, r, "old", 0);
+    queue_reader_close(r);
+    r = open_reader(&t, "new");
+    push(&t, 0, 1);
+    queue_reader_close(r);
+    assert_true(queue_name_is_spare(t.q, "nobody"));
+    assert_true(queue_name_is_spare(t.q, "old"));
+    assert_false(queue_name_is_spare(t.q, "new"));
+    assert_true(queue_reader_rename(t.q, "new", "old"));
+    assert_false(queue_knows(t.q, "new"));
+    r = open_reader(&t, "old");
+    assert_balance(&t, r, "old");
+    deliver(&t, r, "old", 1);
+    assert_balance(&t, r, "old");
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
 /* What others keep on disk of the time in which a reader was closed is not owed to it, at no restart. */
 static void test_a_closed_time_is_not_owed_after_a_restart(void **state)
 {
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_with_a_damaged_payload_is_none),
         cmocka_unit_test(test_half_through_and_lost_to_a_cap),
         cmocka_unit_test(test_a_name_takes_over_the_place_of_another),
+        cmocka_unit_test(test_a_name_is_taken_back),
         cmocka_unit_test(test_a_closed_time_is_not_owed_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
