@@ -114,6 +114,7 @@ static enum policy_verdict verdict_4xx(const struct policy_settings *s, long sta
         return h->series > 1 && !s->on_reject_drop ? POLICY_BISECT : POLICY_REJECTED;
     case 401:
     case 403:
+    case 407: /* of the proxy */
         return POLICY_HOLD_AUTH;
     case 413:
         return h->series > 1 ? POLICY_SPLIT : POLICY_TOO_LARGE;

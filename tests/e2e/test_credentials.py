@@ -387,6 +387,25 @@ def test_proxies_are_told_who_we_are_and_only_they(run, tmp_path):
         assert head.startswith("CONNECT target.test:443 ") and "X-Door: open\r\n" in head and "mine" not in head
 
 
+def test_what_a_proxy_refuses_is_corrected_too(run, tmp_path):
+    make_certificates(tmp_path)
+    secure = run(Door, tls=(tmp_path / "server.pem", tmp_path / "server.key"))
+    connect, known = run(Tunnel, secure.port), "Basic " + base64.b64encode(b"me:word").decode()
+    forward = run(Door, lambda path, headers, body: 204 if headers["Proxy-Authorization"] == known else 407)
+    (tmp_path / "password").write_text("wrong")
+    proxy = "proxy_url: http://127.0.0.1:{}\nproxy_basic_auth: {{username: me, password_file: password}}"
+    agent = start(run, tmp_path, [
+        endpoint("forward", "http://nowhere.invalid/write", proxy.format(forward.port), LONG),
+        endpoint("connect", "https://target.test/write",
+                 f"tls_config: {{ca_file: {tmp_path}/ca.pem}}\n" + proxy.format(connect.port), LONG),
+    ])
+    wait_state(agent, "forward", "auth_failing")
+    wait_state(agent, "connect", "retrying")
+    (tmp_path / "password").write_text("word")
+    check_delivered(agent, "forward", forward)
+    check_delivered(agent, "connect", secure)
+
+
 # ---- redirects ----
 
 

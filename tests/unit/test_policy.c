@@ -31,6 +31,7 @@ static const struct row ROWS[] = {
     {400, POLICY_REJECTED, {.series = 10}, true},
     {401, POLICY_HOLD_AUTH, {.series = 10}, false},
     {403, POLICY_HOLD_AUTH, {.series = 1}, true},
+    {407, POLICY_HOLD_AUTH, {.series = 10}, false},
     {404, POLICY_HOLD_URL, {.series = 10}, false},
     {405, POLICY_HOLD_URL, {.series = 1}, false},
     {410, POLICY_HOLD_URL, {.series = 10}, false},
