@@ -139,6 +139,7 @@ bool queue_urgent(const struct queue *q);
 struct queue_record {
     const char *segment;
     uint64_t offset;
+    uint32_t run; /* of the agent that wrote it: lanes of different runs are different lanes */
     const struct block *block;
 };
 struct queue_cursor_info {

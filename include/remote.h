@@ -14,7 +14,8 @@ struct remote_options {
     struct ledger *ledger;
     const char *user_agent;
     const char *dead_dir; /* where set-aside blocks go */
-    const char *state_dir; /* where endpoints remember what they have found out; NULL = nowhere */
+    const char *state_dir; /* where endpoints remember what they have found out, and rejects; NULL = nowhere */
+    const char *only;      /* start no endpoint but the one of this name; NULL = all */
 };
 
 struct remote *remote_new(const struct remote_options *options);
@@ -77,5 +78,12 @@ struct remote_reject {
     char message[512]; /* the receiver's words, cut */
 };
 void remote_rejects(const struct remote *r, void (*fn)(void *ctx, const struct remote_reject *reject), void *ctx);
+/* Brings new ones to disk. From one thread, now and then: it may wait for the disk. */
+void remote_store_rejects(struct remote *r);
+/* Those that an agent left in its storage directory, oldest first. False with err when they cannot be read. */
+bool remote_rejects_read(const char *dir, void (*fn)(void *ctx, const struct remote_reject *reject), void *ctx,
+                         struct err *err) MUSTCHECK;
+/* One as a line of JSON: {"time_ms":..,"status":..,"samples":..,"endpoint":..,"series":..,"message":..}. */
+void remote_reject_json(const struct remote_reject *r, struct buf *out);
 
 #endif

@@ -8,13 +8,18 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "block_copy.h"
 #include "flags.h"
 #include "ledger.h"
 #include "queue.h"
+#include "queue_filter.h"
+#include "queue_replay.h"
+#include "remote.h"
 #include "labels.h"
 #include "sample_json.h"
 #include "sink_decode.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +36,9 @@ struct queue_command {
     const char *format;
     const char *endpoint;
     uint64_t limit;
-    bool all, yes;
+    bool all, yes, rejects;
+    struct queue_filter filter;
+    struct queue_replay_options replay;
 
     struct block_reader *reader;
     struct arena arena;
@@ -201,6 +208,8 @@ static bool block_text(struct queue_command *c, const struct block *b, struct er
         series_labels(c, &s, &l);
         for (size_t i = 0; i < s.samples; i++) {
             size_t line = c->out.n;
+            if (!queue_filter_passes(&c->filter, &l, s.ts_ms))
+                continue;
             labels_format(&l, &c->out);
             buf_add_char(&c->out, ' ');
             if (add_point(c, &s, i, err))
@@ -213,10 +222,39 @@ static bool block_text(struct queue_command *c, const struct block *b, struct er
     return !err_is(err);
 }
 
+/* A copy with just the series that pass the filter; NULL when there are none, or err. */
+static struct block *filtered(struct queue_command *c, const struct block *b, struct err *err)
+{
+    struct block_builder *to = block_builder_new(b->lane, SIZE_MAX, UINT32_MAX);
+    struct block_copier *copier = block_copier_new();
+    struct block_series s;
+    struct labels l;
+    labels_init(&l, &c->arena);
+    bool good = block_reader_open(c->reader, b->data, b->size, err);
+    block_copier_borrow(copier, c->reader);
+    while (good && block_reader_next(c->reader, &s, err)) {
+        series_labels(c, &s, &l);
+        block_copier_present(copier, &s);
+        if (queue_filter_passes(&c->filter, &l, s.ts_ms))
+            good = block_copier_put(copier, 0, to, NULL);
+    }
+    struct block *out = good ? block_builder_seal(to) : NULL;
+    labels_free(&l);
+    block_copier_free(copier);
+    block_builder_free(to);
+    return out;
+}
+
 static bool block_json(struct queue_command *c, const struct block *b, struct err *err)
 {
     struct sink_counts counts = {0};
-    return sink_decode(SINK_RW2, str_make((const char *)b->data, b->size), &c->out, false, &counts, err);
+    if (queue_filter_is_open(&c->filter))
+        return sink_decode(SINK_RW2, str_make((const char *)b->data, b->size), &c->out, false, &counts, err);
+    struct block *some = filtered(c, b, err);
+    bool good = !some || sink_decode(SINK_RW2, str_make((const char *)some->data, some->size), &c->out, false, &counts,
+                                     err);
+    block_unref(some);
+    return good && !err_is(err);
 }
 
 /* Prints whole lines, as many as the limit still allows; false when it is reached. */
@@ -239,7 +277,8 @@ static bool print_block(void *ctx, const struct queue_record *record)
 {
     struct queue_command *c = ctx;
     struct err err = {0};
-    if (c->endpoint && !queue_cursor_pending(c->dir, c->endpoint, record))
+    if (queue_filter_skips(&c->filter, record->block) ||
+        (c->endpoint && !queue_cursor_pending(c->dir, c->endpoint, record)))
         return true;
     buf_clear(&c->out);
     arena_reset(&c->arena);
@@ -252,6 +291,35 @@ static bool print_block(void *ctx, const struct queue_record *record)
     return print_lines(c);
 }
 
+static void print_reject(void *ctx, const struct remote_reject *r)
+{
+    struct queue_command *c = ctx;
+    char time[32];
+    if (c->endpoint && strcmp(c->endpoint, r->endpoint) != 0)
+        return;
+    clock_format_rfc3339(r->wall_ms, time);
+    buf_clear(&c->out);
+    if (strcmp(c->format, "ndjson") == 0)
+        remote_reject_json(r, &c->out);
+    else
+        buf_addf(&c->out, "%.19sZ %s status %ld, %llu samples of %s: %s\n", time, r->endpoint, r->status,
+                 (unsigned long long)r->samples, r->series, r->message);
+    fwrite(c->out.p, 1, c->out.n, stdout);
+}
+
+static int cat_rejects(struct queue_command *c)
+{
+    struct err err = {0};
+    struct stat st;
+    buf_init(&c->out, TEXT_MAX);
+    bool ok = stat(c->dir, &st) == 0 ? remote_rejects_read(c->dir, print_reject, c, &err)
+                                     : err_set(&err, "cannot read %s: %s", c->dir, strerror(errno));
+    buf_free(&c->out);
+    if (!ok)
+        fprintf(stderr, "%s\n", err.msg);
+    return ok ? 0 : 1;
+}
+
 static int cat(struct queue_command *c)
 {
     struct err err = {0};
@@ -260,6 +328,8 @@ static int cat(struct queue_command *c)
         fprintf(stderr, "--format: \"%s\" is not text or ndjson\n", c->format);
         return 2;
     }
+    if (c->rejects)
+        return cat_rejects(c);
     c->reader = block_reader_new();
     arena_init(&c->arena);
     buf_init(&c->out, TEXT_MAX);
@@ -357,39 +427,70 @@ static int drop(struct queue_command *c)
     return 0;
 }
 
+static int run_verb(struct queue_command *c, const char *verb, const char *usage)
+{
+    if (strcmp(verb, "ls") == 0)
+        return list(c);
+    if (strcmp(verb, "cat") == 0)
+        return cat(c);
+    if (strcmp(verb, "drop") == 0)
+        return drop(c);
+    if (strcmp(verb, "replay") == 0)
+        return queue_replay(&c->replay);
+    fprintf(stderr, "usage: %s (--help)\n", usage);
+    return 2;
+}
+
 int command_queue(int argc, char **argv)
 {
-    struct queue_command c = {.format = "text"};
+    struct queue_command c = {.format = "text", .replay = {.give_up_ms = 60000}};
+    struct queue_replay_options *r = &c.replay;
     const struct flag flags[] = {
         {"format", FLAG_STRING, &c.format, "text|ndjson", "cat: how samples are written (text)"},
         {"endpoint", FLAG_STRING, &c.endpoint, "NAME",
-         "cat: only what this endpoint has not delivered; drop: whose"},
+         "cat, replay: only what this endpoint has not delivered; drop: whose"},
+        {"match", FLAG_LIST, &c.filter.match, "SELECTOR",
+         "cat, replay: only series like '{job=\"app\",__name__=~\"http_.*\"}'; repeatable, one must match"},
+        {"from", FLAG_STRING, &c.filter.from, "TIME", "cat, replay: 2026-01-31T12:00:00Z, Unix seconds, or -90m"},
+        {"to", FLAG_STRING, &c.filter.to, "TIME", "cat, replay: the same"},
         {"limit", FLAG_U64, &c.limit, "N", "cat: at most so many samples"},
+        {"rejects", FLAG_BOOL, &c.rejects, NULL, "cat: not samples, but the last series that receivers refused"},
         {"all", FLAG_BOOL, &c.all, NULL, "drop: of every endpoint"},
         {"yes", FLAG_BOOL, &c.yes, NULL, "drop: really"},
+        {"url", FLAG_STRING, &r->url, "URL", "replay: where to"},
+        {"bearer-token-file", FLAG_STRING, &r->bearer_token_file, "FILE", "replay: with this token"},
+        {"protocol", FLAG_STRING, &r->protocol, "P", "replay: rw1, rw2, vm or auto (rw1)"},
+        {"rate-limit", FLAG_STRING, &r->rate_limit, "BYTES", "replay: bytes a second"},
+        {"config.file", FLAG_STRING, &r->config_file, "FILE", "replay: with the settings of an endpoint in there"},
+        {"remote", FLAG_STRING, &r->remote, "NAME", "replay: of this one"},
+        {"give-up", FLAG_DURATION, &r->give_up_ms, "DURATION",
+         "replay: end when the receiver takes nothing for so long (1m)"},
+        {"dry-run", FLAG_BOOL, &r->dry_run, NULL, "replay: only count what would be sent"},
     };
     const struct flag_command command = {
-        .synopsis = "obsagent queue ls|cat|drop DIR [flags]",
-        .text = "ls shows what waits for each endpoint, cat prints the samples, drop deletes them (of a stopped\n"
-                "agent). ls and cat change nothing and may be used beside a running agent.\n"
+        .synopsis = "obsagent queue ls|cat|drop|replay DIR [flags]",
+        .text = "ls shows what waits for each endpoint, cat prints the samples, replay sends them to a receiver by\n"
+                "hand, drop deletes them (of a stopped agent). All but drop change nothing in DIR and may be used\n"
+                "beside a running agent.\n"
                 "cat's text is name{labels} value timestamp; histograms, and start timestamps and exemplars behind\n"
                 "that, are the JSON that obsagent sink --help explains, as are the lines of ndjson.",
         .flags = flags,
         .flags_n = sizeof flags / sizeof flags[0],
     };
-    int positional = 0;
+    int positional = 0, code = 2;
+    struct err err = {0};
     enum flag_outcome outcome = flags_parse(&command, argc, argv, &positional);
-    if (outcome == FLAGS_HELP)
-        return 0;
-    const char *verb = outcome == FLAGS_OK && positional == 2 ? argv[1] : "";
-    c.dir = argv[positional];
-    if (strcmp(verb, "ls") == 0)
-        return list(&c);
-    if (strcmp(verb, "cat") == 0)
-        return cat(&c);
-    if (strcmp(verb, "drop") == 0)
-        return drop(&c);
-    if (outcome == FLAGS_OK)
-        fprintf(stderr, "usage: %s (--help)\n", command.synopsis);
-    return 2;
+    if (outcome == FLAGS_HELP) {
+        code = 0;
+    } else if (outcome == FLAGS_OK && !queue_filter_prepare(&c.filter, &err)) {
+        fprintf(stderr, "%s\n", err.msg);
+    } else if (outcome == FLAGS_OK) {
+        c.dir = c.replay.dir = argv[positional];
+        c.replay.endpoint = c.endpoint;
+        c.replay.filter = &c.filter;
+        code = run_verb(&c, positional == 2 ? argv[1] : "", command.synopsis);
+    }
+    queue_filter_free(&c.filter);
+    flags_free(&command);
+    return code;
 }

@@ -298,6 +298,7 @@ static void serve(struct agent *a)
         }
         adjust_flush(a);
         clock_watch_look(&a->clock);
+        remote_store_rejects(a->remote);
         auto_reload(a);
     }
 }

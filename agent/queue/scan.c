@@ -52,7 +52,7 @@ static bool scan_file(const char *path, bool whole, scan_fn *fn, void *ctx, uint
             (*corrupt)++;
             continue;
         }
-        struct queue_record record = {.segment = path, .offset = r.offset, .block = b};
+        struct queue_record record = {.segment = path, .offset = r.offset, .run = r.run, .block = b};
         go_on = fn(ctx, &record, &r);
         block_unref(b);
     }

@@ -10,8 +10,7 @@
 #include "base/log.h"
 #include "endpoint.h"
 #include "membership.h"
-
-#define REJECTS_MAX 100
+#include "rejects.h"
 
 struct remote {
     struct queue *queue;
@@ -19,6 +18,7 @@ struct remote {
     char *user_agent;
     char *dead_dir;
     char *state_dir;
+    char *only; /* NULL = all */
     struct membership *membership;
 
     pthread_mutex_t lock;
@@ -30,21 +30,13 @@ struct remote {
     bool stopped;
     bool aborted;
 
-    pthread_mutex_t rejects_lock;
-    struct remote_reject *rejects[REJECTS_MAX]; /* a ring, allocated as needed */
-    size_t rejects_next;
+    struct rejects *rejects;
 };
 
 static void on_reject(void *ctx, const struct remote_reject *reject)
 {
     struct remote *r = ctx;
-    pthread_mutex_lock(&r->rejects_lock);
-    struct remote_reject **slot = &r->rejects[r->rejects_next];
-    if (!*slot)
-        *slot = xmalloc(sizeof **slot);
-    **slot = *reject;
-    r->rejects_next = (r->rejects_next + 1) % REJECTS_MAX;
-    pthread_mutex_unlock(&r->rejects_lock);
+    rejects_add(r->rejects, reject);
 }
 
 struct remote *remote_new(const struct remote_options *options)
@@ -55,9 +47,10 @@ struct remote *remote_new(const struct remote_options *options)
     r->user_agent = xstrdup(options->user_agent ? options->user_agent : "obsagent");
     r->dead_dir = xstrdup(options->dead_dir);
     r->state_dir = xstrdup(options->state_dir);
+    r->only = xstrdup(options->only);
     r->membership = membership_new(options->state_dir);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_mutex_init(&r->rejects_lock, NULL);
+    r->rejects = rejects_new(options->state_dir);
     return r;
 }
 
@@ -198,6 +191,8 @@ void remote_apply(struct remote *r, struct config *config)
     for (size_t i = 0; i < config->remotes_n; i++) {
         const struct config_remote *settings = &config->remotes[i];
         struct endpoint *e = find_endpoint(r, settings->name);
+        if (r->only && strcmp(r->only, settings->name) != 0)
+            continue;
         if (!e)
             add_endpoint(r, config, settings);
         else if (endpoint_hash(e) != endpoint_hash_of(config, settings))
@@ -246,16 +241,16 @@ void remote_free(struct remote *r)
         endpoint_free(r->endpoints[i]);
     for (size_t i = 0; i < r->leaving_n; i++)
         endpoint_free(r->leaving[i]);
-    for (size_t i = 0; i < REJECTS_MAX; i++)
-        free(r->rejects[i]);
+    rejects_store(r->rejects);
+    rejects_free(r->rejects);
     free(r->endpoints);
     free(r->leaving);
     free(r->user_agent);
     free(r->dead_dir);
     free(r->state_dir);
+    free(r->only);
     membership_free(r->membership);
     pthread_mutex_destroy(&r->lock);
-    pthread_mutex_destroy(&r->rejects_lock);
     free(r);
 }
 
@@ -321,12 +316,10 @@ void remote_each(const struct remote *r, void (*fn)(void *ctx, const struct remo
 void remote_rejects(const struct remote *r, void (*fn)(void *ctx, const struct remote_reject *reject),
                     void *ctx)
 {
-    struct remote *locked = (struct remote *)r;
-    pthread_mutex_lock(&locked->rejects_lock);
-    for (size_t i = 1; i <= REJECTS_MAX; i++) {
-        const struct remote_reject *reject = r->rejects[(r->rejects_next + REJECTS_MAX - i) % REJECTS_MAX];
-        if (reject)
-            fn(ctx, reject);
-    }
-    pthread_mutex_unlock(&locked->rejects_lock);
+    rejects_each(r->rejects, fn, ctx);
+}
+
+void remote_store_rejects(struct remote *r)
+{
+    rejects_store(r->rejects);
 }
