@@ -55,6 +55,7 @@ struct queue_idle {
     char name[128];
     uint64_t key;
     uint64_t blocks; /* that it has not delivered */
+    bool owed;       /* kept (queue_reader_keep): more are coming until the switch */
 };
 /* At most max of them; returns how many there are. */
 size_t queue_idle_readers(struct queue *q, struct queue_idle *out, size_t max);

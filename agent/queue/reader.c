@@ -263,7 +263,7 @@ size_t queue_idle_readers(struct queue *q, struct queue_idle *out, size_t max)
         if (!r || r->active)
             continue;
         if (n < max) {
-            out[n] = (struct queue_idle){.key = r->cursor.key, .blocks = r->blocks};
+            out[n] = (struct queue_idle){.key = r->cursor.key, .blocks = r->blocks, .owed = r->owed};
             memcpy(out[n].name, r->name, sizeof out[n].name);
         }
         n++;

@@ -130,13 +130,18 @@ static bool is_new(const struct remote *r, const struct config_remote *settings)
     return !find_endpoint(r, settings->name) && queue_name_is_spare(r->queue, settings->name);
 }
 
+static bool has_something(const struct queue_idle *idle)
+{
+    return idle->blocks || idle->owed;
+}
+
 /* The one idle reader that was named after its URL, when there is exactly one with something to deliver. */
 static const struct queue_idle *sole_unnamed(const struct queue_idle *idle, size_t n, const struct config *config)
 {
     const struct queue_idle *found = NULL;
     for (size_t i = 0; i < n; i++) {
         if (!str_starts(str_of(idle[i].name), STR(CONFIG_UNNAMED_REMOTE)) || find_settings(config, idle[i].name) ||
-            idle[i].blocks == 0)
+            !has_something(&idle[i]))
             continue;
         if (found)
             return NULL;
@@ -161,7 +166,7 @@ static const struct queue_idle *predecessor(const struct remote *r, const struct
 {
     uint64_t key = endpoint_key(settings);
     for (size_t i = 0; i < n; i++) {
-        if (idle[i].key == key && idle[i].blocks && !find_settings(config, idle[i].name))
+        if (idle[i].key == key && has_something(&idle[i]) && !find_settings(config, idle[i].name))
             return &idle[i];
     }
     bool alone = !settings->name_given && count_new_unnamed(r, config) == 1;

@@ -127,6 +127,19 @@ static void add_endpoint_state(struct buf *out, const struct web_view *v, const 
     buf_add_c(out, "</td>");
 }
 
+static void add_filtered(struct buf *out, const struct web_view *v, const char *endpoint)
+{
+    uint64_t routed = view_sum(v, "routed", endpoint);
+    buf_add_c(out, "<td class=\"num\" data-l=\"Filtered\">");
+    page_count(out, view_sum(v, "filtered", endpoint));
+    if (routed) {
+        buf_add_c(out, "<div class=\"dim\">elsewhere in its group ");
+        page_count(out, routed);
+        buf_add_c(out, "</div>");
+    }
+    buf_add_c(out, "</td>");
+}
+
 static void add_endpoint(struct buf *out, const struct web_view *v, const struct remote_status *r)
 {
     buf_add_c(out, "<tr><td data-l=\"Endpoint\"><b>");
@@ -136,7 +149,7 @@ static void add_endpoint(struct buf *out, const struct web_view *v, const struct
     buf_add_c(out, "</div></td>");
     add_endpoint_state(out, v, r);
     cell_count(out, "Delivered", view_sum(v, "delivered", r->name));
-    cell_count(out, "Filtered", view_sum(v, "filtered", r->name));
+    add_filtered(out, v, r->name);
     buf_add_c(out, "<td class=\"num\" data-l=\"Buffered\">");
     page_count(out, r->queue.buffered_samples);
     if (r->queue.oldest_wall_ms) {

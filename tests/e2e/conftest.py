@@ -7,6 +7,7 @@ import harness
 
 # What the tests of a file take compared with others.
 SLOW_FILES = {"test_outage.py": 12, "test_size.py": 8, "test_chaos.py": 40, "test_main_job.py": 5, "test_clock.py": 3}
+SLOW_FILES["test_endpoints.py"] = 8
 
 
 def pytest_addoption(parser):

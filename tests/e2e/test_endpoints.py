@@ -298,8 +298,8 @@ def test_vmagents_flags_for_sharding(run, tmp_path):
     target, group = run(Target, body), [run(Receiver) for _ in range(3)]
     jobs = tmp_path / "jobs.yml"
     jobs.write_text("scrape_configs:\n" + scrape_config("app", target.address, INTERVAL))
-    flags = [f"-remoteWrite.url={r.url}" for r in group] + ["-remoteWrite.shardByURL", "-remoteWrite.forcePromProto=true"]
-    flags += ["-remoteWrite.shardByURLReplicas=2", f"-remoteWrite.tmpDataPath={tmp_path / 'data'}"]
+    flags = [f"-remoteWrite.url={r.url}" for r in group] + ["-remoteWrite.forcePromProto=true"]
+    flags += ["-remoteWrite.shardByURL", "-remoteWrite.shardByURLReplicas=2", f"-remoteWrite.tmpDataPath={tmp_path / 'data'}"]
     argv = ["run", f"-promscrape.config={jobs}", "-httpListenAddr=127.0.0.1:0", *flags]
     agent = run(Agent, tmp_path, None, argv=argv, wait=False)
     wait_for("samples", lambda: all(len(values(r)) > 2 for r in group))
@@ -346,6 +346,19 @@ def test_renamed_with_a_backlog(run, tmp_path, how):
     assert agent.books("three")["restored"] > 0
     reopen(receiver)
     check_all(agent, target, witness, [receiver], "three")
+
+
+def test_renamed_while_nothing_waits(run, tmp_path):
+    """Blocks that are pushed while the one name goes and the other one comes are not forgotten: many tries."""
+    target, witness, receiver = run(Target, body), run(Receiver), run(Receiver)
+    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "name0"))
+    wait_for("samples", lambda: values(receiver))
+    for i in range(1, 25):
+        agent.reconfigure(pair_config(target, witness, receiver, f"name{i}"))
+    drained(agent, "all", "name24")
+    assert agent.assert_balanced("name24")["lost"] == 0
+    assert agent.stop() == 0
+    assert set(keys(receiver)) == set(keys(witness))  # what was under way when its endpoint went comes twice
 
 
 def test_thirty_two_names_in_a_row(run, tmp_path):

@@ -80,7 +80,7 @@ static void check_route(struct membership *m, const char *endpoint, uint64_t seq
 static void push_some(struct queue *q, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        queue_push(q, make_block(0, i, 1, 0));
+        queue_push(q, make_block(0, i, 1, 8));
 }
 
 static uint64_t next_seq(struct queue *q)

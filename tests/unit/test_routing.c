@@ -107,8 +107,8 @@ static void test_a_member_that_comes_or_goes_moves_only_its_own(void **state)
                 unsigned after = owners(&more->g, series_hash(&more->g, i));
                 bool has = (after & newest) != 0;
                 moved += has;
-                /* Whoever has it afterwards had it before, or is the new one, for which one makes room. Read from right to
-                   left this is what happens when the newest leaves. */
+                /* Whoever has it afterwards had it before, or is the new one, for which one makes room. Read from the
+                   right to the left this is what happens when the newest leaves. */
                 assert_int_equal(after & ~before, has ? newest : 0);
                 assert_int_equal(count_bits(before & ~after), has);
             }
