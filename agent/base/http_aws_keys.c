@@ -78,7 +78,8 @@ static bool from_file(const struct http_sigv4 *a, struct http_aws_keys *keys, st
         return err_set(err, "no keys: neither access_key and secret_key nor AWS_ACCESS_KEY_ID and "
                             "AWS_SECRET_ACCESS_KEY are given, and there is no home directory with .aws/credentials");
     if (!http_secret_read(&(struct http_secret){.file = a->shared_file}, &text, err))
-        return err_prefix(err, "no keys in the configuration or the environment");
+        return err_prefix(err, "no keys in the configuration or the environment, and those of roles of pods and "
+                               "machines are not asked for");
     parse(str_of(text), profile, keys);
     http_secret_free(text);
     return (keys->id && keys->secret) || err_set(err, "%s has no keys of profile %s", a->shared_file, profile);

@@ -3,6 +3,8 @@
    refused is in data/config/broken. */
 #include "unit.h"
 
+#include <stdlib.h>
+
 #include "base/alloc.h"
 #include "config.h"
 
@@ -143,9 +145,48 @@ static void every_change_is_another_hash(void **state)
     }
 }
 
+static void sigv4_of_an_endpoint(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *region, *service, *key, *profile, *shown;
+    } rows[] = {
+        {"region: r", "r", "aps", "", "", "  sigv4:\n    region: \"r\"\n    service_name: aps\n"},
+        {"region: r, service_name: es, access_key: id, secret_key: HUSH", "r", "es", "HUSH", "",
+         "    access_key: id\n    secret_key: \"<secret>\"\n    service_name: es\n"},
+        {"profile: pp", "env", "aps", "", "pp", "    region: env\n    profile: pp\n"},
+        {"region: r, access_key: id, secret_key: HUSH2", "r", "aps", "HUSH2", "", "    secret_key: \"<secret>\"\n"},
+    };
+    uint64_t hashes[ROWS(rows)];
+    assert_int_equal(setenv("AWS_REGION", "env", 1), 0);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char *yaml = xasprintf("remote_write:\n- {name: n, url: 'http://h/', sigv4: {%s}}\n", rows[i].fields);
+        struct buf errors;
+        buf_init(&errors, 1 << 20);
+        struct config *c = config_load_text("test.yml", str_of(yaml), NULL, false, &errors);
+        if (!c)
+            fail_msg("%s%s", yaml, buf_c(&errors));
+        const struct http_sigv4 *a = c->remotes[0].http.sigv4;
+        assert_string_equal(a->region, rows[i].region);
+        assert_string_equal(a->service, rows[i].service);
+        assert_string_equal(a->secret_key ? a->secret_key : "", rows[i].key);
+        assert_string_equal(a->profile ? a->profile : "", rows[i].profile);
+        if (!strstr(c->yaml, rows[i].shown) || strstr(c->yaml, "HUSH"))
+            fail_msg("%s is shown as\n%s", rows[i].fields, c->yaml);
+        hashes[i] = c->remotes[0].hash;
+        for (size_t k = 0; k < i; k++)
+            assert_true(hashes[k] != hashes[i]);
+        config_unref(c);
+        buf_free(&errors);
+        free(yaml);
+    }
+    unsetenv("AWS_REGION");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sigv4_of_an_endpoint),
         cmocka_unit_test(fields_are_shown_without_secrets),
         cmocka_unit_test(options_hold_what_was_given),
         cmocka_unit_test(every_change_is_another_hash),
