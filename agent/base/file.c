@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define READ_STEP 65536
+#define OPEN_TRIES 3
+#define OPEN_WAIT_US 5000
 
 /* Appends what fd still has; one byte over `max` is enough to know that it is too much. */
 static bool read_rest(int fd, const char *path, size_t max, struct buf *out, struct err *err)
@@ -31,6 +33,17 @@ static bool read_rest(int fd, const char *path, size_t max, struct buf *out, str
         total += (size_t)n;
         if (total > max || !buf_add(out, chunk, (size_t)n))
             return err_set(err, "%s is larger than %zu bytes", path, max);
+    }
+}
+
+int file_open(const char *path)
+{
+    for (int i = 0;; i++) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        bool stays = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == EPERM;
+        if (fd >= 0 || stays || i == OPEN_TRIES)
+            return fd;
+        usleep(OPEN_WAIT_US);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -129,7 +130,7 @@ static int read_entries(const struct log_segment *s, uint32_t max, struct entry 
     uint64_t offset = SEGMENT_HEADER_BYTES;
     struct record r;
     *n = 0;
-    int fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(s->path);
     if (fd < 0)
         return errno == ENOENT ? 0 : errno;
     for (enum segment_step step; (step = segment_next(fd, &offset, &r)) != STEP_END;) {

@@ -259,16 +259,32 @@ static bool take_newer(bool (*read)(const uint8_t *p, struct cursor *c), const u
     return true;
 }
 
+/* What is there of the two slots; errno, or 0. A device that fails gets a second chance. */
+static int read_slots(int fd, uint8_t *file)
+{
+    size_t n = 0;
+    for (int tries = 2; n < 2 * (size_t)CURSOR_SLOT_BYTES;) {
+        ssize_t got = pread(fd, file + n, 2 * (size_t)CURSOR_SLOT_BYTES - n, (off_t)n);
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR && --tries == 0)
+            return errno;
+        n += got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
+
 bool cursor_read(const char *path, struct cursor *c)
 {
     cursor_init(c, "");
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(path);
     if (fd < 0)
         return false;
     uint8_t *file = xcalloc(2, CURSOR_SLOT_BYTES);
     struct cursor *scratch = xmalloc(sizeof *scratch);
     bool any = false;
-    if (pread(fd, file, 2 * (size_t)CURSOR_SLOT_BYTES, 0) > 0) {
+    int why = read_slots(fd, file);
+    if (!why) {
         any |= take_newer(read_slot_1, file, any, c, scratch);
         any |= take_newer(read_slot_1, file + SLOT_1_BYTES, any, c, scratch);
         any |= take_newer(read_slot, file, any, c, scratch);
@@ -280,6 +296,7 @@ bool cursor_read(const char *path, struct cursor *c)
     close(fd);
     free(scratch);
     free(file);
+    errno = why ? why : EBADMSG;
     return any;
 }
 

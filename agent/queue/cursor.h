@@ -71,7 +71,8 @@ char *cursor_path(const char *dir, const char *name);
    tell it (then it stands inside). */
 bool cursor_name_of(const char *file_name, char out[CURSOR_NAME_MAX]);
 bool cursor_is_name(const char *file_name);
-/* Reads the newer intact slot. False when there is none; *c is then a cursor that has delivered nothing. */
+/* Reads the newer intact slot. False when there is none; *c is then a cursor that has delivered nothing, and errno is
+   EBADMSG, or what the disk says. */
 bool cursor_read(const char *path, struct cursor *c) MUSTCHECK;
 /* Opens the file for writing; -1 and err. *created: it was not there, and its name is on disk for good
    now. */

@@ -2,10 +2,29 @@
 /* pack: blocks compressed while they wait in RAM. */
 #include "pack.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "base/alloc.h"
+
+#define UNZIP_TRIES 5
+#define UNZIP_WAIT_US 20000
+
+bool pack_unzip(void *to, size_t room, const void *p, size_t n)
+{
+    size_t got = 0;
+    for (int i = 0; i < UNZIP_TRIES; i++) {
+        got = ZSTD_decompress(to, room, p, n);
+        if (ZSTD_getErrorCode(got) != ZSTD_error_memory_allocation)
+            break;
+        usleep(UNZIP_WAIT_US);
+    }
+    errno = ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation ? ENOMEM : EBADMSG;
+    return got == room;
+}
 
 void pack_block(struct block *b)
 {
@@ -43,18 +62,16 @@ static void copy_jobs(struct block *to, const struct block *from)
 struct block *pack_open(const struct block *packed, struct err *err)
 {
     uint8_t *data = xmalloc(packed->raw_size);
-    size_t n = ZSTD_decompress(data, packed->raw_size, packed->data, packed->size);
-    if (ZSTD_isError(n) || n != packed->raw_size) {
+    if (!pack_unzip(data, packed->raw_size, packed->data, packed->size)) {
+        err_set(err, "a block packed in RAM cannot be unpacked: %s", strerror(errno));
         free(data);
-        err_set(err, "a block packed in RAM cannot be unpacked: %s",
-                ZSTD_isError(n) ? ZSTD_getErrorName(n) : "wrong size");
         return NULL;
     }
     struct block *b = xmalloc(sizeof *b);
     *b = *packed;
     b->refs = 1;
     b->data = data;
-    b->size = n;
+    b->size = packed->raw_size;
     b->raw_size = 0;
     copy_jobs(b, packed);
     return b;

@@ -131,6 +131,7 @@ struct queue {
     struct log_segment *current; /* being written, through current_fd, by the writer alone */
     struct log_segment *doomed;  /* nobody needs them: the writer deletes the files */
     int current_fd;
+    uint64_t current_samples; /* of all records in it */
     struct queue_reader *readers[READERS_MAX];
 
     uint64_t ram_bytes, ram_blocks, disk_bytes, disk_blocks, segments;

@@ -70,8 +70,12 @@ static bool store(struct queue_reader *r, bool sync, int *to_sync)
     pthread_mutex_unlock(&q->lock);
     bool written = cursor_put(r->cursor_fd, turn, buf_str(&slot));
     buf_free(&slot);
-    if (!written)
+    if (!written) { /* what it may have torn is written again, not the slot that is whole */
+        pthread_mutex_lock(&q->lock);
+        r->cursor.turn = turn - 1;
+        pthread_mutex_unlock(&q->lock);
         return false;
+    }
     /* Synced without the lock: an acknowledgement must not find it taken for as long as a disk takes. */
     *to_sync = sync || created ? dup(r->cursor_fd) : -1;
     return true;

@@ -20,10 +20,12 @@
 /* Numbers begin so far behind the name of a file that is not read. */
 #define CLEARANCE (1ull << 32)
 
-/* A record as found; `torn` ones have only a header and perhaps a job table, which is then in `jobs`. */
+/* What was found. A torn record has only a header and perhaps a job table, which is then in `jobs`. Of missing ones,
+   which are before record.seq, it is known how many samples they held. */
+enum kind { WHOLE, TORN, MISSING };
 struct found {
     struct record record;
-    bool torn;
+    enum kind kind;
     struct block *jobs;
 };
 
@@ -74,12 +76,20 @@ int recover_directory(const struct queue *q, bool *held, bool *read_only, struct
 
 /* ---- listing, not under the lock ---- */
 
-static void list_cursor(struct listing *l, const char *path)
+/* False with errno when it cannot be read now, but perhaps later. */
+static bool list_cursor(struct listing *l, const char *path)
 {
     char name[CURSOR_NAME_MAX];
     struct cursor *c = xmalloc(sizeof *c);
     (void)cursor_name_of(strrchr(path, '/') + 1, name);
     if (!cursor_read(path, c)) {
+        int why = errno;
+        if (why != EBADMSG && why != EIO) {
+            free(c);
+            log_throttled(LOG_KEY + 52, LOG_ERROR, "queue", "cannot read %s: %s", path, strerror(why));
+            errno = why;
+            return false;
+        }
         if (name[0])
             log_error("queue", "%s is damaged: what is on disk will be sent to %s again", path, name);
         else
@@ -92,6 +102,7 @@ static void list_cursor(struct listing *l, const char *path)
     } else {
         free(c);
     }
+    return true;
 }
 
 static bool list_directory(const struct queue *q, struct listing *l)
@@ -101,8 +112,10 @@ static bool list_directory(const struct queue *q, struct listing *l)
     bool ok = file_list(q->dir, cursor_is_name, &cursors, NULL) &&
               file_list(q->dir, segment_is_name, &l->segments, NULL);
     for (size_t i = 0; ok && i < cursors.n; i++)
-        list_cursor(l, cursors.v[i]);
+        ok = list_cursor(l, cursors.v[i]);
+    int why = errno;
     file_list_free(&cursors);
+    errno = why;
     return ok;
 }
 
@@ -116,22 +129,36 @@ static void listing_free(struct listing *l)
 
 /* ---- one file, not under the lock ---- */
 
-static void note(struct contents *c, int fd, const struct record *r, bool torn)
+static struct found *note(struct contents *c, const struct record *r, enum kind kind)
 {
     c->v = xgrow(c->v, &c->cap, c->n + 1, sizeof *c->v);
-    struct found *f = &c->v[c->n++];
-    *f = (struct found){.record = *r, .torn = torn};
-    if (torn)
-        f->jobs = segment_read_jobs(fd, r->offset);
+    c->v[c->n] = (struct found){.record = *r, .kind = kind};
+    return &c->v[c->n++];
+}
+
+/* The header tells how much was in front of it: what is not there of that is missing. *before: what is. */
+static void note_missing(struct contents *c, const struct record *r, uint64_t *before)
+{
+    if (r->counted && r->before > *before)
+        note(c, r, MISSING)->record.samples = (uint32_t)(r->before - *before);
+    *before = r->counted ? r->before : *before;
+    *before += r->samples;
 }
 
 static void read_records(const char *path, int fd, struct contents *c)
 {
     uint64_t offset = SEGMENT_HEADER_BYTES;
+    uint64_t before = 0;
     struct record r;
     for (enum segment_step step; (step = segment_next(fd, &offset, &r)) != STEP_END;) {
-        if (step == STEP_RECORD || step == STEP_TORN)
-            note(c, fd, &r, step == STEP_TORN);
+        if (step != STEP_CORRUPT)
+            note_missing(c, &r, &before);
+        if (step != STEP_CORRUPT && r.mended)
+            log_warn("queue", "%s: the header at byte %llu had a wrong bit: mended", path, (unsigned long long)r.offset);
+        if (step == STEP_RECORD)
+            (void)note(c, &r, WHOLE);
+        if (step == STEP_TORN)
+            note(c, &r, TORN)->jobs = segment_read_jobs(fd, r.offset);
         if (step == STEP_RECORD)
             continue;
         c->damaged++;
@@ -143,7 +170,7 @@ static void read_records(const char *path, int fd, struct contents *c)
 static void read_segment(const char *path, struct contents *c)
 {
     *c = (struct contents){.skip = true};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(path);
     off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
     if (size < 0) {
         log_error("queue", "cannot read %s, its data waits for the next start: %s", path, strerror(errno));
@@ -154,10 +181,16 @@ static void read_segment(const char *path, struct contents *c)
     c->empty = kind == SEGMENT_EMPTY;
     if (kind == SEGMENT_NEWER)
         log_error("queue", "%s is of a newer format: left alone, its data is not sent by this version", path);
+    if (c->empty)
+        log_warn("queue", "%s holds nothing: removed", path);
     if (kind == SEGMENT_NEWER || c->empty)
         goto out;
     read_records(path, fd, c);
     c->skip = kind != SEGMENT_GOOD && c->n == 0;
+    if (kind == SEGMENT_FAILED && c->skip) {
+        log_error("queue", "cannot read %s, its data waits for the next start", path);
+        goto out;
+    }
     if (kind != SEGMENT_GOOD) {
         c->damaged++;
         log_error("queue", "%s: the file's header is damaged, %zu records found behind it%s", path, c->n,
@@ -243,11 +276,19 @@ static bool is_owed(const struct places *places, unsigned slot, const struct rec
     return c && !cursor_delivered(c, r->seq, r->lane, r->run);
 }
 
-/* A record that the end of the file cuts: how much it held is known, so that is in the books. */
-static void take_torn(struct queue *q, const struct found *f, const struct places *places)
+/* Of missing records only the place is known, between others: they count as owed unless all there is delivered. */
+static bool is_lost_for(const struct places *places, unsigned slot, const struct found *f)
+{
+    const struct cursor *c = places->of[slot];
+    return f->kind == TORN ? is_owed(places, slot, &f->record) : c && c->low + 1 < f->record.seq;
+}
+
+/* Records that the end of the file cuts, or whose headers are destroyed: how much they held is known, so that is in the
+   books. */
+static void take_lost(struct queue *q, const struct found *f, const struct places *places)
 {
     for (unsigned i = 0; i < READERS_MAX; i++) {
-        if (!is_owed(places, i, &f->record))
+        if (!is_lost_for(places, i, f))
             continue;
         struct str name = str_of(q->readers[i]->name);
         ledger_restored(q->ledger, name, f->record.samples);
@@ -304,12 +345,16 @@ static void take_contents(struct queue *q, char *path, const struct contents *c,
     s->users++;
     for (size_t i = 0; i < c->n; i++) {
         const struct record *r = &c->v[i].record;
+        if (c->v[i].kind == MISSING) {
+            take_lost(q, &c->v[i], places);
+            continue;
+        }
         if (r->seq >= q->next_seq)
             q->next_seq = r->seq + 1;
         if (!late && r->run >= q->run)
             q->run = r->run + 1;
-        if (c->v[i].torn) {
-            take_torn(q, &c->v[i], places);
+        if (c->v[i].kind == TORN) {
+            take_lost(q, &c->v[i], places);
             continue;
         }
         s->records++;

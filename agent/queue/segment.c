@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -19,25 +20,34 @@
 #define FLAG_ZSTD 1u
 #define FLAG_HOLDS_SHIFT 1 /* the bits of block.holds */
 #define FLAG_HOLDS_MASK 7u
+#define FLAG_COUNTED 128u
+#define BEFORE_SHIFT 8
+#define BEFORE_MAX (UINT32_MAX >> BEFORE_SHIFT)
 #define RESYNC_CHUNK 65536
+#define PAGE ((size_t)4096)
+
+/* What is there of the range; -1 and errno when the disk fails, also the second time. */
+static ssize_t read_some(int fd, uint64_t offset, void *out, size_t n)
+{
+    size_t done = 0;
+    for (int tries = 2; done < n;) {
+        ssize_t got = pread(fd, (char *)out + done, n - done, (off_t)(offset + done));
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR && --tries == 0)
+            return -1;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return (ssize_t)done;
+}
 
 /* The whole range or nothing; errno is EBADMSG when the file ends before it. */
 static bool read_at(int fd, uint64_t offset, void *out, size_t n)
 {
-    char *p = out;
-    while (n) {
-        ssize_t got = pread(fd, p, n, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got == 0)
-            errno = EBADMSG;
-        if (got <= 0)
-            return false;
-        p += got;
-        n -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return true;
+    ssize_t got = read_some(fd, offset, out, n);
+    if (got >= 0)
+        errno = EBADMSG;
+    return got == (ssize_t)n;
 }
 
 bool segment_is_name(const char *file_name)
@@ -73,10 +83,12 @@ static bool is_begun(const uint8_t *h, size_t n)
 enum segment_kind segment_check(int fd)
 {
     uint8_t h[SEGMENT_HEADER_BYTES];
-    ssize_t n = pread(fd, h, sizeof h, 0);
-    if (n >= 0 && n < SEGMENT_HEADER_BYTES)
+    ssize_t n = read_some(fd, 0, h, sizeof h);
+    if (n < 0)
+        return SEGMENT_FAILED;
+    if (n < SEGMENT_HEADER_BYTES)
         return is_begun(h, (size_t)n) ? SEGMENT_EMPTY : SEGMENT_FOREIGN;
-    if (n < 0 || memcmp(h, SEGMENT_MAGIC, 8) != 0)
+    if (memcmp(h, SEGMENT_MAGIC, 8) != 0)
         return SEGMENT_FOREIGN;
     if (bytes_get32(h + 12) != segment_crc(h))
         return SEGMENT_DAMAGED;
@@ -111,7 +123,13 @@ static bool compress(const struct block *b, struct buf *scratch)
     return true;
 }
 
-void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, struct buf *out)
+static uint32_t flags_of(const struct block *b, bool zstd, uint64_t before)
+{
+    uint32_t flags = (zstd ? FLAG_ZSTD : 0) | b->holds << FLAG_HOLDS_SHIFT;
+    return before <= BEFORE_MAX ? flags | FLAG_COUNTED | (uint32_t)before << BEFORE_SHIFT : flags;
+}
+
+void segment_encode(const struct block *b, uint32_t run, uint64_t before, struct buf *scratch, struct buf *out)
 {
     size_t start = out->n;
     struct str payload = str_make((const char *)b->data, b->size);
@@ -130,7 +148,7 @@ void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, st
     bytes_put64(h + 8, b->seq);
     bytes_put32(h + 16, b->lane);
     bytes_put32(h + 20, run);
-    bytes_put32(h + 24, (zstd ? FLAG_ZSTD : 0) | b->holds << FLAG_HOLDS_SHIFT);
+    bytes_put32(h + 24, flags_of(b, zstd, before));
     bytes_put32(h + 28, b->series);
     bytes_put32(h + 32, b->samples);
     bytes_put32(h + 36, (uint32_t)jobs_bytes);
@@ -154,6 +172,8 @@ static void parse_header(const uint8_t *h, struct record *r)
         .lane = bytes_get32(h + 16),
         .run = bytes_get32(h + 20),
         .compressed = (bytes_get32(h + 24) & FLAG_ZSTD) != 0,
+        .counted = (bytes_get32(h + 24) & FLAG_COUNTED) != 0,
+        .before = bytes_get32(h + 24) >> BEFORE_SHIFT,
         .holds = bytes_get32(h + 24) >> FLAG_HOLDS_SHIFT & FLAG_HOLDS_MASK,
         .series = bytes_get32(h + 28),
         .samples = bytes_get32(h + 32),
@@ -182,6 +202,19 @@ static bool is_header(const uint8_t *h)
            hash_crc32c(0, h + 8, RECORD_HEADER_BYTES - 8) == bytes_get32(h + 4);
 }
 
+/* Turns the one bit back that is wrong. No two headers differ in so few bits that this could make one into another: the
+   CRC tells four of them apart at this length. Only where a header is expected. */
+static bool mend_header(uint8_t *h)
+{
+    for (size_t bit = 0; bit < 8 * RECORD_HEADER_BYTES; bit++) {
+        h[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (is_header(h))
+            return true;
+        h[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    return false;
+}
+
 static bool read_header(int fd, uint64_t offset, struct record *r)
 {
     uint8_t h[RECORD_HEADER_BYTES];
@@ -189,9 +222,11 @@ static bool read_header(int fd, uint64_t offset, struct record *r)
     if (!read_at(fd, offset, h, sizeof h))
         return false;
     errno = EBADMSG;
-    if (!is_header(h))
+    bool intact = is_header(h);
+    if (!intact && !mend_header(h))
         return false;
     parse_header(h, r);
+    r->mended = !intact;
     r->offset = offset;
     return plausible(r);
 }
@@ -200,10 +235,14 @@ static bool read_header(int fd, uint64_t offset, struct record *r)
 static uint64_t resync(int fd, uint64_t from, uint64_t end)
 {
     uint8_t chunk[RESYNC_CHUNK];
+    size_t max = sizeof chunk;
     while (from + RECORD_HEADER_BYTES <= end) {
-        size_t n = end - from < sizeof chunk ? (size_t)(end - from) : sizeof chunk;
-        if (!read_at(fd, from, chunk, n))
-            return end;
+        size_t n = end - from < max ? (size_t)(end - from) : max;
+        if (!read_at(fd, from, chunk, n)) { /* page by page around a place that cannot be read */
+            from = max == PAGE ? (from / PAGE + 1) * PAGE : from;
+            max = PAGE;
+            continue;
+        }
         size_t last = n - RECORD_HEADER_BYTES;
         for (size_t i = 0; i <= last; i++) {
             const uint8_t *hit = memmem(chunk + i, last - i + 4, RECORD_MAGIC, 4);
@@ -220,8 +259,8 @@ static uint64_t resync(int fd, uint64_t from, uint64_t end)
 
 enum segment_step segment_next(int fd, uint64_t *offset, struct record *r)
 {
-    off_t size = lseek(fd, 0, SEEK_END);
-    uint64_t end = size < 0 ? 0 : (uint64_t)size;
+    struct stat st;
+    uint64_t end = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
     if (*offset >= end)
         return STEP_END;
     bool known = read_header(fd, *offset, r);
@@ -318,9 +357,10 @@ struct block *segment_read_jobs(int fd, uint64_t offset)
     return read_head(fd, offset, &r);
 }
 
-/* Moves the payload into b, unpacked; takes it over in any case. */
+/* Moves the payload into b, unpacked; takes it over in any case. False with errno. */
 static bool unpack(const struct record *r, uint8_t *payload, struct block *b)
 {
+    errno = EBADMSG;
     if (!r->compressed) {
         b->data = payload;
         b->size = r->stored_bytes;
@@ -329,13 +369,16 @@ static bool unpack(const struct record *r, uint8_t *payload, struct block *b)
     /* The frame says how much it holds: no memory for what is not there. */
     if (ZSTD_getFrameContentSize(payload, r->stored_bytes) != r->raw_bytes) {
         free(payload);
+        errno = EBADMSG;
         return false;
     }
     b->data = xmalloc(r->raw_bytes);
     b->size = r->raw_bytes;
-    size_t n = ZSTD_decompress(b->data, r->raw_bytes, payload, r->stored_bytes);
+    bool good = pack_unzip(b->data, r->raw_bytes, payload, r->stored_bytes);
+    int why = errno;
     free(payload);
-    return n == r->raw_bytes;
+    errno = why;
+    return good;
 }
 
 /* The payload, checked; NULL with errno. */
@@ -360,7 +403,7 @@ struct block *segment_read(int fd, uint64_t offset, struct err *err)
     if (payload && unpack(&r, payload, b))
         return b;
     if (payload)
-        why = EBADMSG;
+        why = errno;
     err_set(err, "the record at byte %llu %s", (unsigned long long)offset,
             why == EBADMSG ? "is damaged" : strerror(why));
     block_unref(b);

@@ -8,6 +8,9 @@
              | jobs: {samples u32, name bytes u16, name} ... | payload: block data, zstd when smaller |
 
    Flags: 1 = the payload is compressed; 2, 4, 8 = the block's BLOCK_HOLDS_ bits (none in what older versions wrote).
+   128 = the 24 bits from 256 on are how many samples all records before this one in the file hold, so that it is known
+   how many a destroyed header held.
+
    All numbers are little-endian; the CRCs are CRC-32C. The header's covers the 72 bytes behind it and nothing
    else: whether a record begins at some byte is decided by 80 bytes, however damaged the rest is, and how
    many samples it holds is known even when its payload is not. */
@@ -29,6 +32,9 @@ struct record {
     uint64_t seq;
     uint32_t lane, run;
     bool compressed;
+    bool counted;    /* `before` is known: it is not in files of the first releases */
+    uint32_t before; /* samples of the records before it in the file */
+    bool mended;     /* one bit of the header was wrong */
     uint32_t holds; /* of the block */
     uint32_t series, samples;
     uint32_t jobs_bytes, stored_bytes, raw_bytes;
@@ -47,8 +53,8 @@ bool segment_is_name(const char *file_name);
 
 /* Appends the header of a new segment to out. */
 void segment_header(uint64_t first_seq, struct buf *out);
-/* Appends a whole record; scratch is reused between calls. */
-void segment_encode(const struct block *b, uint32_t run, struct buf *scratch, struct buf *out);
+/* Appends a whole record behind others of `before` samples in the file; scratch is reused between calls. */
+void segment_encode(const struct block *b, uint32_t run, uint64_t before, struct buf *scratch, struct buf *out);
 
 /* ---- reading; bytes are not trusted ---- */
 
@@ -57,7 +63,8 @@ enum segment_kind {
     SEGMENT_NEWER,   /* of a later version, whose header has the same form: not to be touched */
     SEGMENT_EMPTY,   /* a crash came right after it was made: part of a header, or zeros, and no more */
     SEGMENT_DAMAGED, /* ours, but the header is bad: there may be records behind it */
-    SEGMENT_FOREIGN  /* does not begin like one: perhaps damaged, perhaps another's */
+    SEGMENT_FOREIGN, /* does not begin like one: perhaps damaged, perhaps another's */
+    SEGMENT_FAILED   /* the disk does not let it be read; errno */
 };
 /* What a file is, by its header. */
 enum segment_kind segment_check(int fd);
@@ -65,7 +72,8 @@ enum segment_kind segment_check(int fd);
 enum segment_step {
     STEP_RECORD,  /* *r is filled, its header is intact (the payload has not been looked at) */
     STEP_TORN,    /* *r is filled, its header is intact, but the file ends before the record does */
-    STEP_CORRUPT, /* bytes were skipped to the next intact header or the end; r->offset is where that began */
+    STEP_CORRUPT, /* bytes were skipped to the next intact header or the end; r->offset is where that began. A header
+                     with one wrong bit is none of these: the CRC tells which one it is */
     STEP_END
 };
 /* The record at *offset; moves *offset behind it. */

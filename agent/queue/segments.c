@@ -4,6 +4,7 @@
 #include "queue_private.h"
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -90,7 +91,7 @@ struct block *segments_fetch(struct queue *q, struct log_segment *s, uint64_t of
     struct block *b = NULL;
     s->users++;
     pthread_mutex_unlock(&q->lock);
-    int fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(s->path);
     if (fd >= 0)
         b = jobs ? segment_read_jobs(fd, offset) : segment_read(fd, offset, err);
     *why = errno;

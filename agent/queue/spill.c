@@ -19,8 +19,8 @@
 #define KEPT_BYTES ((size_t)1 << 20)
 /* A leftover file may bear the name that is due. */
 #define NAMES_TRIED 16
-/* A small segment is not worth a call. */
-#define PREALLOCATE_MIN ((size_t)64 << 10)
+/* Less is not worth a call. */
+#define PREALLOCATE_MIN 4096
 
 struct spill {
     struct block *blocks[BATCH_BLOCKS];
@@ -28,6 +28,7 @@ struct spill {
     uint64_t offsets[BATCH_BLOCKS];
     uint32_t sizes[BATCH_BLOCKS];
     size_t n;
+    uint64_t samples; /* of the segment, with this batch */
     struct buf scratch, out;
 };
 
@@ -82,7 +83,8 @@ static void encode(struct spill *s, uint64_t at)
         segment_header(s->blocks[0]->seq, &s->out);
     for (size_t i = 0; i < s->n; i++) {
         s->offsets[i] = at + s->out.n;
-        segment_encode(s->blocks[i], s->runs[i], &s->scratch, &s->out);
+        segment_encode(s->blocks[i], s->runs[i], s->samples, &s->scratch, &s->out);
+        s->samples += s->blocks[i]->samples;
         s->sizes[i] = (uint32_t)(at + s->out.n - s->offsets[i]);
     }
 }
@@ -177,6 +179,7 @@ static void settle(struct queue *q, const struct spill *s, struct log_segment *s
 static void written(struct queue *q, const struct spill *s)
 {
     q->current->size += s->out.n;
+    q->current_samples = s->samples;
     q->disk_bytes += s->out.n;
     q->written_bytes += s->out.n;
     q->dirty = true;
@@ -196,6 +199,7 @@ void spill_some(struct queue *q, struct spill *s)
     collect(q, s);
     reader_store_cursors(q, STORE);
     uint64_t at = q->current ? q->current->size : 0;
+    s->samples = q->current ? q->current_samples : 0;
     int fd = q->current_fd;
     char *path = NULL;
     disk_begin(q);

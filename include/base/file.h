@@ -8,6 +8,9 @@
 
 /* Appends the file's contents to out; fails when it is larger than `max` bytes. The message names the path. */
 bool file_read(const char *path, size_t max, struct buf *out, struct err *err) MUSTCHECK;
+/* Opens for reading; -1 and errno. What may pass (an error of the device, no memory, no descriptor left) is tried again
+   for some milliseconds. */
+int file_open(const char *path) MUSTCHECK;
 /* Writes path.tmp, fsyncs it, renames it over path, fsyncs the directory. Mode 0644. */
 bool file_write_atomic(const char *path, struct str data, struct err *err) MUSTCHECK;
 /* mkdir -p; an existing directory is fine. */

@@ -28,7 +28,7 @@ static void file_new(struct file *f, unsigned n)
         if (i == 0)
             memset(b->data, 0, b->size);
         f->at[i] = out.n;
-        segment_encode(b, 7, &scratch, &out);
+        segment_encode(b, 7, i * 10ull, &scratch, &out);
         block_unref(b);
     }
     f->at[n] = out.n;
@@ -179,12 +179,12 @@ static void test_a_raw_payload_that_looks_like_records_is_none(void **state)
     buf_init(&inner, 1 << 20);
     struct block *b = make_block(0, 5, 10, 300);
     b->seq = 1;
-    segment_encode(b, 7, &scratch, &inner); /* a whole record, stored raw inside another */
+    segment_encode(b, 7, 0, &scratch, &inner); /* a whole record, stored raw inside another */
     struct block *outer = make_block(0, 6, 10, inner.n);
     outer->seq = 2;
     memcpy(outer->data, inner.p, inner.n);
     segment_header(1, &out);
-    segment_encode(outer, 7, &scratch, &out);
+    segment_encode(outer, 7, 0, &scratch, &out);
     snprintf(f.path, sizeof f.path, "/tmp/obsagent-segment-XXXXXX");
     f.fd = mkstemp(f.path);
     assert_int_equal(write(f.fd, out.p, out.n), out.n);
