@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* alloc: allocation that does not fail. Whoever finds no memory waits where it is; the others meanwhile finish what they
-   do, and free. */
+/* alloc: allocation that does not fail. Whoever finds no memory waits where it is; the others meanwhile finish what
+   they do, and free. */
 #include "base/alloc.h"
 
 #include <malloc.h>

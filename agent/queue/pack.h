@@ -15,8 +15,8 @@ void pack_block(struct block *b);
 /* A new block with the bytes as they were; the caller owns the reference. NULL with err when that fails. */
 struct block *pack_open(const struct block *packed, struct err *err) MUSTCHECK;
 
-/* Unpacks n bytes at p into to, which has exactly `room`. False with errno: ENOMEM when there was no memory for it, also
-   after a few tries, else EBADMSG. */
+/* Unpacks n bytes at p into to, which has exactly `room`. False with errno: ENOMEM when there was no memory for it,
+   also after a few tries, else EBADMSG. */
 bool pack_unzip(void *to, size_t room, const void *p, size_t n) MUSTCHECK;
 
 #endif

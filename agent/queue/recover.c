@@ -154,7 +154,8 @@ static void read_records(const char *path, int fd, struct contents *c)
         if (step != STEP_CORRUPT)
             note_missing(c, &r, &before);
         if (step != STEP_CORRUPT && r.mended)
-            log_warn("queue", "%s: the header at byte %llu had a wrong bit: mended", path, (unsigned long long)r.offset);
+            log_warn("queue", "%s: the header at byte %llu had a wrong bit: mended", path,
+                     (unsigned long long)r.offset);
         if (step == STEP_RECORD)
             (void)note(c, &r, WHOLE);
         if (step == STEP_TORN)

@@ -558,7 +558,7 @@ static void test_one_bad_cursor_slot_falls_back_to_the_other(void **state)
     char *path = cursor_path(t.dir, "a");
     assert_true(cursor_read(path, &c));
     assert_int_equal(c.low, 2);
-    flip(path, c.turn % 2 * 2048 + 20);
+    flip(path, c.turn % 2 * CURSOR_SLOT_BYTES + 20);
     assert_true(cursor_read(path, &c));
     assert_true(c.low <= 2);
     reopen(&t, &r);

@@ -235,7 +235,8 @@ static void test_a_batch_with_a_damaged_block_is_none(void **state)
     (void)state;
     half_through(&t, 3, &PROGRESS);
     char *path = first_segment(t.dir);
-    flip(path, 32 + (80 + 9 + 200) + 10); /* the header of the second record */
+    flip(path, 32 + (80 + 9 + 200) + 10); /* the header of the second record, */
+    flip(path, 32 + (80 + 9 + 200) + 11); /* past mending */
     free(path);
     reopen(&t, &r);
     assert_balance(&t, r, "a");
