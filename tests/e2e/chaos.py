@@ -264,6 +264,8 @@ class Receiver:
             await writer.drain()
             (reset if self.random.random() < 0.5 else type(writer).close)(writer)
             return False
+        if kind == "far":
+            await asyncio.sleep(fault["delay"])
         writer.write(answer)
         await writer.drain()
         return True

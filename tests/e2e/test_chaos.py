@@ -44,6 +44,7 @@ RECEIVER_FAULTS = {
     "stalls": {"kind": "stall"},
     "refuses connections": {"kind": "refuse connections"},
 }
+FAR = {"kind": "far", "delay": 0.05}
 AGENT_FAULTS = ["kill", "term", "reorder", "rename", "job", "disk full", "permission"]
 
 
@@ -106,8 +107,9 @@ class Disk:
 class House:
     """The agent in its lives, the targets and the receivers; what was done to them is in `deaths` and `lives`."""
 
-    def __init__(self, run, tmp_path, workers=2, drain="fifo", mount=True):
-        self.run, self.path, self.workers, self.drain_b = run, tmp_path, workers, drain
+    def __init__(self, run, tmp_path, workers=2, durability="behind", drain="fifo", mount=True):
+        self.run, self.path, self.drain_b = run, tmp_path, drain
+        self.flags = ["--shutdown.timeout=1s", f"--scrape.workers={workers}", f"--storage.durability={durability}"]
         self.disk = run(Disk, tmp_path / "agent-data", mount)
         self.targets = run(chaos.Peer, "targets", tmp_path / "targets")
         self.receivers = {n: run(chaos.Peer, "receiver", tmp_path / f"receiver-{n}") for n in ("a", "b")}
@@ -153,9 +155,8 @@ class House:
     # -- lives --
 
     def start(self):
-        flags = ["--shutdown.timeout=1s", f"--scrape.workers={self.workers}", "--storage.max-bytes=20MB"]
         started = time.time()
-        agent = self.run(BoundAgent, self.path, self.config(), *flags)
+        agent = self.run(BoundAgent, self.path, self.config(), "--storage.max-bytes=20MB", *self.flags)
         self.lives.append({"started": started, "how": "running", "books": {}})
         self.agent = agent
         for n, name in self.names.items():
@@ -236,8 +237,10 @@ class House:
         n = rng.choice("ab")
         for name in (n + "-renamed", n):
             self.names[n] = name
+            began = time.time()
             self.reconfigure()
             self.agent.assert_balanced(name)
+            self.deaths.append(Death("unplug " + n, began, time.time(), self.slack()))  # the old one cuts its requests
             time.sleep(rng.uniform(0.2, 1.5))
 
     def fault_job(self, rng):
@@ -257,7 +260,7 @@ class House:
                 time.sleep(rng.uniform(2, 4))
             wait_for("the disk to be used again", lambda: self.agent.total("obsagent_queue_disk_ok") == 1, timeout=60)
             time.sleep(chaos_check.ONLY_IN_RAM_S)  # what waited in RAM for the disk is there, before somebody dies
-            self.receivers[n].tell()
+            self.receivers[n].tell(**(FAR if rng.random() < 0.5 else {}))
 
     def fault_disk_full(self, rng):
         self.with_disk_trouble(self.disk.full(self.agent), rng)
@@ -298,9 +301,11 @@ class House:
                 self.receivers[n].tell(**RECEIVER_FAULTS[kind], seed=rng.random(), salt=rng.random())
                 if kind == "refuses connections":
                     self.deaths.append(Death("unplug " + n, began, time.time(), self.slack()))
-                time.sleep(rng.uniform(0.5, 3))
-                self.receivers[n].tell()
-            self.say(f"receiver {n}: well")
+                long = rng.random() < 0.2 and end - began > 120  # a backlog of many blocks
+                time.sleep(rng.uniform(0.5, 3) * (10 if long else 1))
+                far = rng.random() < 0.5  # answers take long: a backlog is drained by many requests at once
+                self.receivers[n].tell(**(FAR if far else {}))
+            self.say(f"receiver {n}: well{', far away' if far else ''}")
             time.sleep(rng.uniform(0, 1.5))
 
     def trouble(self, seed, seconds):
@@ -385,9 +390,12 @@ class House:
         assert not problems, f"{what}: {len(problems)} problems:\n" + "\n".join(problems[:20] + problems[-20:])
 
 
-def torment(run, tmp_path, seed, seconds, **settings):
-    print(f"CHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f}, artifacts in {tmp_path}", flush=True)
-    house = House(run, tmp_path, **settings)
+def torment(run, tmp_path, capsys, seed, seconds, **settings):
+    with capsys.disabled():  # the seed is told in any case
+        print(f"\nCHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f}, artifacts in {tmp_path}", flush=True)
+    rng = random.Random(seed)
+    workers, durability = rng.choice([1, 2, 4]), rng.choice(["behind", "behind", "always"])
+    house = House(run, tmp_path, workers, durability, **settings)
     house.start()
     try:
         wait_for("the first scrapes", lambda: house.agent.total("obsagent_scrapes_total") >= TARGETS)
@@ -405,19 +413,19 @@ def seed(otherwise):
     return int(os.environ.get("CHAOS_SEED", otherwise))
 
 
-def test_chaos(run, tmp_path):
-    torment(run, tmp_path, seed(1), SECONDS or 35)
+def test_chaos(run, tmp_path, capsys):
+    torment(run, tmp_path, capsys, seed(1), SECONDS or 35)
 
 
 @pytest.mark.soak
-def test_long_chaos(run, tmp_path):
-    torment(run, tmp_path, seed(time.time()), SECONDS or 1200)
+def test_long_chaos(run, tmp_path, capsys):
+    torment(run, tmp_path, capsys, seed(int(time.time())), SECONDS or 1200)
 
 
 @pytest.mark.soak
-def test_long_chaos_with_fresh_data_first(run, tmp_path):
+def test_long_chaos_with_fresh_data_first(run, tmp_path, capsys):
     """The same with two streams at one receiver: nothing missing, nothing twice."""
-    torment(run, tmp_path, seed(time.time()), SECONDS or 300, drain="fresh_first")
+    torment(run, tmp_path, capsys, seed(int(time.time())), SECONDS or 300, drain="fresh_first")
 
 
 # ---- order, fault by fault ----
