@@ -21,7 +21,7 @@ REPORT = {
 # A sample is at most so long only in RAM: a second until its block is sealed, 0.7 s until the block is on disk.
 ONLY_IN_RAM_S = 1.7
 
-# A moment at which something died: kind is "kill", "term", "unplug X" (connections of receiver X) or "remove" (of jobs).
+# A moment at which something died: kind is "kill", "term", "unplug X" (connections of receiver X), "remove" (of jobs).
 # What was under way between `began` and `ended` may be cut; `slack` is how late the machine was about then.
 Death = collections.namedtuple("Death", "kind began ended slack jobs", defaults=(0.5, None))
 
