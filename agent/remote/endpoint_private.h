@@ -95,6 +95,7 @@ struct endpoint {
     size_t learned_bytes;    /* of a request before compression, from 413s; 0 = none */
     int64_t learned_ms;      /* when, wall clock */
     struct negotiation negotiation;
+    double part;             /* of the series is its own, by the route of the last batch; 0 = not known yet */
     bool failing;            /* as told to the queue */
     bool told_unwanted, told_custom; /* the log has said which histograms are lost under these settings */
     uint64_t random;

@@ -11,7 +11,7 @@
 
 /* Of a batch as it waits, packed or not. */
 #define BATCH_BYTES ((uint64_t)8 << 20)
-/* Strands are never equally long: so much of a full request is aimed at. */
+/* Strands, and shares in a group, are never equally long: so much of a full request is aimed at. */
 #define STRAND_FILL 0.9
 
 static unsigned count_lanes(const struct endpoint *e, enum lane_state state)
@@ -83,6 +83,7 @@ static size_t keep_to_period(struct endpoint *e, struct block **blocks, size_t n
     if (!e->options.membership)
         return n;
     *period = membership_route(e->options.membership, e->name, blocks[0]->seq, route, &until);
+    e->part = route->group ? (double)route->group->replicas / (double)route->group->members_n : 1;
     if (again && blocks[n - 1]->seq >= until) {
         membership_release(*period);
         *route = (struct route){0};
@@ -99,6 +100,8 @@ static bool take_stream(struct endpoint *e, enum queue_stream stream, unsigned s
     struct block *blocks[QUEUE_BATCH_MAX];
     struct queue_progress progress;
     uint64_t full = full_request(e);
+    if (e->part > 0 && e->part < 1) /* the rest of what is taken is not sent */
+        full = (uint64_t)((double)full / e->part * STRAND_FILL);
     uint64_t most = strands > 1 ? (uint64_t)((double)(strands * full) * STRAND_FILL) : full;
     const struct queue_wish wish = {
         .stream = stream, .blocks = QUEUE_BATCH_MAX, .samples = most, .bytes = BATCH_BYTES};

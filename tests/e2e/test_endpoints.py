@@ -299,7 +299,8 @@ def test_vmagents_flags_for_sharding(run, tmp_path):
     jobs = tmp_path / "jobs.yml"
     jobs.write_text("scrape_configs:\n" + scrape_config("app", target.address, INTERVAL))
     flags = [f"-remoteWrite.url={r.url}" for r in group] + ["-remoteWrite.forcePromProto=true"]
-    flags += ["-remoteWrite.shardByURL", "-remoteWrite.shardByURLReplicas=2", f"-remoteWrite.tmpDataPath={tmp_path / 'data'}"]
+    flags += ["-remoteWrite.shardByURL", "-remoteWrite.shardByURLReplicas=2"]
+    flags += [f"-remoteWrite.tmpDataPath={tmp_path / 'data'}"]
     argv = ["run", f"-promscrape.config={jobs}", "-httpListenAddr=127.0.0.1:0", *flags]
     agent = run(Agent, tmp_path, None, argv=argv, wait=False)
     wait_for("samples", lambda: all(len(values(r)) > 2 for r in group))

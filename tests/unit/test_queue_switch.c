@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_queue_switch: a new set of readers at one point of the log: what is pushed while the old ones close, names change
-   and the new ones open is owed to exactly one of the two sets. */
+/* test_queue_switch: a new set of readers at one point of the log: what is pushed while the old ones close, names
+   change and the new ones open is owed to exactly one of the two sets. */
 #include "queue_bed.h"
 
 static uint64_t switch_to(struct bed *t, const char *one, const char *two)
