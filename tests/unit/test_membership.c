@@ -290,6 +290,7 @@ static void test_many_changes_are_bounded(void **state)
 /* ---- the file ---- */
 
 #define GROUP(text) "{\"version\":1,\"periods\":[{\"begin\":7,\"groups\":[" text "]}]}"
+#define ALL "{\"replicas\":1,\"labels\":\"all\",\"names\":[],"
 #define MEMBER "{\"name\":\"00000000000000aa\",\"endpoint\":\"a\"}"
 
 static void test_files_that_are_none(void **state)
@@ -316,8 +317,8 @@ static void test_files_that_are_none(void **state)
         {GROUP("{\"replicas\":1,\"labels\":\"all\",\"names\":[],\"members\":[]}"), false},
         {GROUP("{\"replicas\":1,\"labels\":\"all\",\"names\":[1],\"members\":[" MEMBER "]}"), false},
         {GROUP("{\"replicas\":1,\"labels\":\"all\",\"names\":[],\"members\":[" MEMBER "," MEMBER "]}"), false},
-        {GROUP("{\"replicas\":1,\"labels\":\"all\",\"names\":[],\"members\":[{\"name\":\"aa\",\"endpoint\":\"a\"}]}"), false},
-        {GROUP("{\"replicas\":1,\"labels\":\"all\",\"names\":[],\"members\":[{\"name\":\"00000000000000aa\"}]}"), false},
+        {GROUP(ALL "\"members\":[{\"name\":\"aa\",\"endpoint\":\"a\"}]}"), false},
+        {GROUP(ALL "\"members\":[{\"name\":\"00000000000000aa\"}]}"), false},
     };
     (void)state;
     for (size_t i = 0; i < ROWS(TABLE); i++) {
