@@ -14,6 +14,8 @@
         seq ->   [ entries | cold segment | cold segment | entries of the newest segments | entries in RAM ]
                    ^ readers that are behind                                 readers that are up ^
 
+   What each kind of damage on disk costs is a table in the README, and with numbers in test_queue_damage.c.
+
    Everything here is guarded by queue.lock, except bytes of segments, which never change once an entry points
    at them (a segment with `users` is not deleted), and a reader's cursor file, which has a lock of its own.
    No thread touches the disk while it holds queue.lock: a slow disk holds up those who need it and nobody

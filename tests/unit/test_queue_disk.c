@@ -330,6 +330,87 @@ static void test_a_directory_that_is_removed_is_booked_and_made_anew(void **stat
     bed_free(&t);
 }
 
+/* A clean-up that takes the lock file alone: the directory is still ours, and nobody else's. */
+static void test_a_lock_file_that_is_removed_is_made_anew(void **state)
+{
+    struct bed t;
+    struct err err = {0};
+    (void)state;
+    bed_new(&t);
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "a");
+    queue_reader_failing(r, true);
+    for (uint32_t i = 0; i < 3; i++)
+        push(&t, 0, i);
+    wait_until(nothing_in_ram, &t);
+    char *lock = file_join(t.dir, "lock");
+    assert_int_equal(unlink(lock), 0);
+    push(&t, 0, 3);
+    wait_until(nothing_in_ram, &t);
+    assert_int_equal(access(lock, F_OK), 0);
+    assert_null(queue_open(&t.options, &err)); /* a second one is refused as before */
+    assert_non_null(strstr(err.msg, "is in use by another process"));
+    for (uint32_t i = 0; i < 4; i++)
+        deliver(&t, r, "a", i);
+    assert_int_equal(lost_of(&t, "a"), 0);
+    assert_balance(&t, r, "a");
+    free(lock);
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
+/* Flash wears: an agent that is behind and has nothing new writes nothing. */
+static void test_waiting_writes_nothing(void **state)
+{
+    struct bed t;
+    struct queue_stats before, after;
+    (void)state;
+    bed_new(&t);
+    t.options.disk_retry_ms = 10; /* so often it looks for something to do */
+    t.options.fsync_interval_ms = 10;
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "a");
+    queue_reader_failing(r, true);
+    for (uint32_t i = 0; i < 3; i++)
+        push(&t, 0, i);
+    wait_until(nothing_in_ram, &t);
+    usleep(200000);
+    queue_stats(t.q, &before);
+    usleep(300000);
+    queue_stats(t.q, &after);
+    assert_int_equal(after.disk_written_bytes_total, before.disk_written_bytes_total);
+    assert_int_equal(after.fsyncs_total, before.fsyncs_total);
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
+/* What is set aside for a segment is given back when it is closed. */
+static void test_a_segment_has_its_room_set_aside(void **state)
+{
+    struct bed t;
+    struct stat st;
+    (void)state;
+    bed_new(&t);
+    t.options.segment_bytes = 1 << 20;
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "a");
+    queue_reader_failing(r, true);
+    push(&t, 0, 0);
+    wait_until(nothing_in_ram, &t);
+    char *path = first_segment(t.dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_in_range(st.st_size, 200, 1000);
+    bool can = st.st_blocks * 512 >= 1 << 20;
+    queue_reader_close(r);
+    bed_close(&t);
+    assert_int_equal(stat(path, &st), 0);
+    assert_in_range(st.st_blocks * 512, 1, 65536);
+    free(path);
+    bed_free(&t);
+    if (!can)
+        skip(); /* not on this file system */
+}
+
 static void test_the_error_goes_away_with_its_cause(void **state)
 {
     struct bed t;
@@ -356,6 +437,9 @@ int main(void)
         cmocka_unit_test(test_a_disk_that_turns_read_only_keeps_what_it_has),
         cmocka_unit_test(test_a_read_only_directory_is_still_delivered_from),
         cmocka_unit_test(test_a_directory_that_is_removed_is_booked_and_made_anew),
+        cmocka_unit_test(test_a_lock_file_that_is_removed_is_made_anew),
+        cmocka_unit_test(test_waiting_writes_nothing),
+        cmocka_unit_test(test_a_segment_has_its_room_set_aside),
         cmocka_unit_test(test_the_error_goes_away_with_its_cause),
     };
     log_set_level("error");

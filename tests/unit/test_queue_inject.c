@@ -167,8 +167,9 @@ static void end(struct story *s)
     remove_tree(s->bed.dir);
 }
 
-/* `once`: it must not have cost anything. */
-static void judge(struct story *s, bool once)
+/* `once`: it must not have cost anything. `unknown`: a header that could not be read may have held samples that nobody
+   knows of; the log tells of it. */
+static void judge(struct story *s, bool once, bool unknown)
 {
     for (unsigned k = 0; k < READERS; k++) {
         uint64_t missing = 0, twice = 0;
@@ -176,7 +177,7 @@ static void judge(struct story *s, bool once)
             missing += s->delivered[k][i] == 0;
             twice += s->delivered[k][i] > 1;
         }
-        if (missing * SAMPLES != s->lost[k])
+        if (missing * SAMPLES < s->lost[k] || (missing * SAMPLES > s->lost[k] && !unknown))
             wrong(s, "missing and booked differ", NAMES[k], missing * SAMPLES, s->lost[k]);
         if (once && s->lost[k])
             wrong(s, "lost though it failed once", NAMES[k], s->lost[k], 0);
@@ -202,6 +203,7 @@ static const struct row ROWS_OF_CALLS[] = {
     {"opendir: EMFILE", INJECT_OPENDIR, EMFILE, false},
     {"pwrite: ENOSPC", INJECT_PWRITE, ENOSPC, false},
     {"pwrite: EIO", INJECT_PWRITE, EIO, false},
+    {"pwrite: EROFS", INJECT_PWRITE, EROFS, false},
     {"pwrite: EINTR", INJECT_PWRITE, EINTR, false},
     {"pwrite: short", INJECT_PWRITE, 0, false},
     {"write: ENOSPC", INJECT_WRITE, ENOSPC, true}, /* but for the probe after another error */
@@ -232,7 +234,7 @@ static bool fails_at(const struct row *row, unsigned n, unsigned count)
     inject_stop();
     bool failed = atomic_load(&inject.failed) > 0;
     end(&s);
-    judge(&s, count == 1);
+    judge(&s, count == 1, count > 1 && row->call == INJECT_PREAD);
     if (s.wrong[0])
         fail_msg("%s, call %u and %u behind it: %s", row->name, n, count - 1, s.wrong);
     return failed;
