@@ -133,7 +133,7 @@ struct http_request {
     int64_t timeout_ms;       /* for the whole exchange */
     uint64_t spread;          /* any stable number, e.g. the target's hash: picks the multi handle */
     size_t max_header_bytes;  /* 0 = 16 KiB */
-    bool fresh_connection;    /* do not reuse one */
+    bool fresh_connection;    /* do not reuse one; nor keep it for an answer of 400 and more */
     bool close_connection;    /* and this one is not kept either; the server is told so */
     const char *unix_socket;  /* path, before that of the options, or NULL */
     /* Called for each response header of the final response, name in lower case. May be NULL. */

@@ -97,6 +97,9 @@ static bool end_of_head(struct http_call *call)
         return true;
     }
     call->head_done = true;
+    /* Else an outage that is answered leaves one idle connection for each try. */
+    if (call->request.fresh_connection && call->status >= 400)
+        curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
     if (may_follow(call))
         find_location(call);
     if (call->location) {

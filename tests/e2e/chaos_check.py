@@ -21,6 +21,9 @@ REPORT = {
 # A sample is at most so long only in RAM: a second until its block is sealed, 0.7 s until the block is on disk.
 ONLY_IN_RAM_S = 1.7
 
+# So long a batch stays under way of which single samples were sent ahead.
+PROBES_S = 10
+
 # A moment at which something died: kind is "kill", "term", "unplug X" (connections of receiver X), "remove" (of jobs).
 # What was under way between `began` and `ended` may be cut; `slack` is how late the machine was about then.
 Death = collections.namedtuple("Death", "kind began ended slack jobs", defaults=(0.5, None))
@@ -65,16 +68,23 @@ class Delivery:
 
     def doubtful(self, deaths, timeout):
         """Accepted requests of which the agent may not have heard so: the answer was cut, or came too late, or it was
-        the last on its connection when one side died."""
+        the last on its connection when one side died. Also, after a death, a single sample that was sent ahead of one
+        that failed with 5xx again and again, to see who is to blame: that it is through is known in RAM alone."""
         out = set()
+        blamed = -math.inf  # when one sample alone was answered with 5xx
+        mine = [d for d in deaths if d.kind in ("kill", "term", "unplug " + self.name)]
         for number, r in self.requests.items():
+            if r["samples"] == 1 and r["status"] >= 500:
+                blamed = r["at"]
+            if r["accepted"] and r["samples"] == 1 and r["at"] < blamed + PROBES_S:
+                if any(r["at"] - d.slack <= d.ended <= r["at"] + PROBES_S for d in mine):
+                    out.add(number)
             ended = self.ended.get(r["connection"], math.inf)
             late = r["at"] - r["began"] > timeout / 2
             cut = r["kind"] in ("half", "cut", "accept and hang", "stall")
             died = self.last[r["connection"]] == number and any(
                 d.began - d.slack <= ended <= d.ended + d.slack and r["at"] >= d.began - 1 - d.slack
-                for d in deaths
-                if d.kind in ("kill", "term", "unplug " + self.name)
+                for d in mine
             )
             if r["accepted"] and (late or cut or died):
                 out.add(number)

@@ -32,6 +32,7 @@ def healthy():
             for requests in deliveries.values():
                 at = ms / 1000 + 1
                 line = {"connection": 1, "began": at, "at": at, "kind": None, "status": 204, "accepted": True}
+                line["samples"] = len(samples)
                 requests.append((line, list(samples)))
     return types.SimpleNamespace(deliveries=deliveries, answered=answered, deaths=[], ended={}, miscounted=0)
 
