@@ -485,7 +485,7 @@ Request = collections.namedtuple("Request", "time wall status samples headers")
 
 
 class Receiver:
-    """A scripted remote-write receiver. `answer(samples, headers, number)` returns a status, or (status, headers), or
+    """A scripted receiver of remote write 1.0, which is all it understands. `answer(samples, headers, number)` returns a status, or (status, headers), or
     None to close the connection without a word, or HANG to say nothing until the test ends; requests that hold no
     samples but metadata are taken without asking. `accepted` has the samples in order of arrival, `requests` all that
     were made."""
@@ -511,6 +511,9 @@ class Receiver:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.headers["Content-Encoding"] != "snappy":
+                    self.reply(415, {})
+                    return
                 verdict = receiver.take(*decode_write_request(body), self.headers)
                 if verdict is HANG:
                     receiver.closing.wait()
