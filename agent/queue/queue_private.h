@@ -98,6 +98,7 @@ struct queue_reader {
     uint64_t read_failed_seq;
     unsigned read_failures; /* of that block, in a row */
 
+    uint64_t held_low;    /* it had delivered up to here when q->held_seq was found: that stays so */
     struct cursor cursor; /* what the file says or will say */
     pthread_mutex_t cursor_lock;
     int cursor_fd; /* -1 when the disk does not let us */
@@ -123,6 +124,7 @@ struct queue {
     size_t dead;         /* of them, those that nobody needs, behind others */
     uint64_t next_seq;
     uint64_t held_seq; /* the first of a file that could not be read now: no stored cursor passes it; 0 = none */
+    bool held_unclaimed;    /* and the first reader that comes owes it */
     uint64_t first_own_seq; /* of this run */
     uint32_t run;
     uint64_t unspilled_from; /* nothing before this seq is only in RAM */

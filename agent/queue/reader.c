@@ -20,6 +20,7 @@ struct queue_reader *reader_add(struct queue *q, const char *name)
         r->slot = i;
         r->cursor_fd = -1;
         r->from_seq = q->next_seq;
+        r->held_low = q->held_unclaimed ? 0 : q->next_seq - 1;
         r->fresh_from = CURSOR_OPEN;
         snprintf(r->name, sizeof r->name, "%s", name);
         cursor_init(&r->cursor, name);

@@ -108,6 +108,12 @@ static void end_batch(struct queue_reader *r, const struct block *first)
     cursor_remove_batch(&r->cursor, b);
 }
 
+/* To say that its lane is delivered up to here would say it of a file of that run that cannot be read now. */
+static bool is_past_held(const struct queue *q, const struct entry *e)
+{
+    return q->held_seq && e->seq > q->held_seq && e->run != q->run;
+}
+
 void queue_ack_all(struct queue_reader *r, struct block *const *blocks, size_t n)
 {
     struct queue *q = r->q;
@@ -120,7 +126,8 @@ void queue_ack_all(struct queue_reader *r, struct block *const *blocks, size_t n
         struct entry *e = entry_find(q, b->seq);
         if (e && entry_is_pending(e, r)) {
             on_disk = on_disk || q->oldest || q->spilling; /* also what this one is the last of */
-            cursor_ack(&r->cursor.windows[fresh ? r->cursor.windows_n - 1 : 0], e->seq, e->lane, e->run);
+            if (!is_past_held(q, e))
+                cursor_ack(&r->cursor.windows[fresh ? r->cursor.windows_n - 1 : 0], e->seq, e->lane, e->run);
             entry_settle(q, e, r);
         }
     }

@@ -33,8 +33,9 @@ void reader_update_cursor(struct queue_reader *r)
     if (cold && cold->first_seq < r->from_seq)
         r->from_seq = cold->first_seq;
     r->cursor.low = r->from_seq - 1;
-    if (q->held_seq && r->cursor.low >= q->held_seq)
-        r->cursor.low = q->held_seq - 1;
+    uint64_t held = r->held_low < q->held_seq ? q->held_seq - 1 : r->held_low;
+    if (q->held_seq && r->cursor.low > held)
+        r->cursor.low = held;
     r->cursor_dirty = true;
 }
 

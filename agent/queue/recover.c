@@ -19,6 +19,8 @@
 
 /* Numbers begin so far behind the name of a file that is not read. */
 #define CLEARANCE (1ull << 32)
+/* And our run is so far from any that can be in it. */
+#define RUN_CLEARANCE (1u << 16)
 
 /* What was found. A torn record has only a header and perhaps a job table, which is then in `jobs`. Of missing ones,
    which are before record.seq, it is known how many samples they held. */
@@ -245,6 +247,7 @@ static void take_cursor(struct queue_reader *r, const struct cursor *found, bool
     else if (r->cursor.windows_n == 1 && r->cursor.windows[0].run != r->q->run)
         r->cursor.windows[0] = found->windows[0];
     r->cursor.turn = turn;
+    r->held_low = found->low;
 }
 
 static void take_cursors(struct queue *q, const struct listing *l, bool late, struct places *places)
@@ -375,6 +378,8 @@ static void stay_clear(struct queue *q, const char *path)
     if (first < UINT64_MAX >> 1 && first + CLEARANCE > q->next_seq)
         q->next_seq = first + CLEARANCE;
     /* Its data is still owed: a cursor that passed it now would make it look delivered when it can be read again. */
+    if (first && !q->held_seq && q->run < UINT32_MAX >> 1)
+        q->run += RUN_CLEARANCE;
     if (first && (!q->held_seq || first < q->held_seq))
         q->held_seq = first;
 }
@@ -418,6 +423,7 @@ static void take_batches(struct queue *q, struct places *places)
 static void finish(struct queue *q, bool late, struct places *places)
 {
     entries_trim(q);
+    q->held_unclaimed = q->held_seq && !places->any;
     if (!late) {
         take_batches(q, places);
         book_restored(q, places);

@@ -447,6 +447,43 @@ static void test_damage_costs_what_the_table_says(void **state)
     log_set_level("error");
 }
 
+/* A file that cannot be read at one start is sent at the next: it, and nothing else again. */
+static void test_a_file_that_cannot_be_read_now_is_sent_later(void **state)
+{
+    struct bed t;
+    (void)state;
+    make_files(&t);
+    char *path = file_number(t.dir, 1), *aside = xasprintf("%s/aside", t.dir);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    bed_open(&t);
+    struct queue_reader *r = open_reader(&t, "a");
+    static const uint32_t AT_ONCE[] = {2, 3, 8, 9, 10, 11};
+    for (size_t i = 0; i < ROWS(AT_ONCE); i++)
+        deliver(&t, r, "a", AT_ONCE[i]);
+    for (uint32_t i = 20; i < 26; i++)
+        push(&t, 0, i);
+    deliver(&t, r, "a", 20);
+    deliver(&t, r, "a", 21);
+    queue_reader_close(r);
+    bed_close(&t);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rename(aside, path), 0);
+    ledger_free(t.ledger);
+    t.ledger = ledger_new();
+    reopen(&t, &r);
+    for (uint32_t i = 4; i < 8; i++)
+        deliver(&t, r, "a", i);
+    for (uint32_t i = 22; i < 26; i++)
+        deliver(&t, r, "a", i);
+    assert_null(queue_take(r));
+    assert_balance(&t, r, "a");
+    free(path);
+    free(aside);
+    queue_reader_close(r);
+    bed_free(&t);
+}
+
 static void test_junk_files_are_left_alone(void **state)
 {
     struct bed t;
@@ -619,6 +656,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damage_costs_what_the_table_says),
+        cmocka_unit_test(test_a_file_that_cannot_be_read_now_is_sent_later),
         cmocka_unit_test(test_junk_files_are_left_alone),
         cmocka_unit_test(test_a_leftover_name_is_stepped_over),
         cmocka_unit_test(test_a_record_that_stands_twice_is_sent_once),
