@@ -22,7 +22,8 @@ JOBS = f"-j{os.cpu_count() or 2}"
 # The slowest program needs a few seconds, with ThreadSanitizer a few minutes.
 PROGRAM_SECONDS = 600
 # Of the end-to-end tests.
-PARTS = 3
+PARTS = 4
+AT_ONCE = 4
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -121,11 +122,11 @@ def pytest(binary, *arguments):
     count(good, bad)
 
 
-def end_to_end(*more):
-    """All against the release binary, in parts, and what else is given: they mostly wait, so two at a time."""
-    parts = [("build/release/obsagent", "-m", "not soak", f"--part={i}/{PARTS}") for i in range(1, PARTS + 1)]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda arguments: pytest(*arguments), [*more, *parts]))
+def end_to_end(*kinds):
+    """Each kind, a binary and a mark, in parts, some at a time: they mostly wait and hardly use a processor."""
+    parts = [(binary, "-m", mark, f"--part={i}/{PARTS}") for binary, mark in kinds for i in range(1, PARTS + 1)]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda arguments: pytest(*arguments), parts))
 
 
 def tidy():
@@ -161,7 +162,7 @@ def all_tests():
     unit("asan")
     replay("asan")
     asan = build("asan", "binary")
-    end_to_end(*([("build/asan/obsagent", "-m", "sanitized")] if asan else []))
+    end_to_end(("build/release/obsagent", "not soak"), *([("build/asan/obsagent", "sanitized")] if asan else []))
 
 
 def tsan_tests():
@@ -181,7 +182,7 @@ def main():
     elif what == "e2e":
         if build("release", "binary"):
             peers()
-            end_to_end()
+            end_to_end(("build/release/obsagent", "not soak"))
     elif what == "tsan":
         tsan_tests()
     elif what == "soak":

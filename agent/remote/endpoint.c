@@ -277,6 +277,7 @@ static void on_apply(void *ctx)
     }
     endpoint_announce_cancel(e);
     endpoint_ask_cancel(e);
+    endpoint_doubt_cancel(e);
     endpoint_watch_end(e);
     e->hold = HOLD_NONE;
     e->prober = NULL;
@@ -289,7 +290,7 @@ static void on_apply(void *ctx)
         bool hangs = loop_now(e->loop) - lane->started_ms > ENDPOINT_SLOW_MS;
         if (lane->state == LANE_SENDING && lane->failures > 0 && hangs)
             lane_cancel(lane);
-        if (lane->state == LANE_WAITING || lane->state == LANE_PARKED)
+        if (lane->state == LANE_WAITING || lane->state == LANE_PARKED || lane->state == LANE_DOUBTED)
             lane_wait(lane, 0);
         lane->failures = 0;
     }
@@ -348,6 +349,7 @@ static void close_cursor(struct endpoint *e)
     e->stopping = true;
     endpoint_announce_cancel(e);
     endpoint_ask_cancel(e);
+    endpoint_doubt_cancel(e);
     endpoint_watch_end(e);
     for (size_t i = 0; i < e->lanes_n; i++) {
         struct lane *lane = e->lanes[i];

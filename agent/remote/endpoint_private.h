@@ -4,7 +4,8 @@
        free ──► READY ──► SENDING ──► (policy) ──► READY ... ──► free, the block acknowledged
                   ▲                       │
                   │                       ├──► WAITING (for its timer)
-                  └───────────────────────┴──► PARKED (for another lane's try to succeed)
+                  ├───────────────────────┼──► PARKED (for another lane's try to succeed)
+                  └───────────────────────┴──► DOUBTED (for what an empty request is answered, doubt.c)
 
    While the endpoint holds (wrong credentials, wrong URL) only one lane tries; the others are parked. */
 #ifndef OBSAGENT_REMOTE_ENDPOINT_PRIVATE_H
@@ -30,7 +31,7 @@
 #define ENDPOINT_SLOW_MS 1000               /* a request that takes longer counts as failing for the queue */
 #define ENDPOINT_POISON_MS (60 * 60 * 1000) /* blocks are suspected so long after a series was set aside */
 
-enum lane_state { LANE_FREE, LANE_READY, LANE_SENDING, LANE_WAITING, LANE_PARKED };
+enum lane_state { LANE_FREE, LANE_READY, LANE_SENDING, LANE_WAITING, LANE_PARKED, LANE_DOUBTED };
 
 /* One strand of a batch on its way. */
 struct lane {
@@ -111,6 +112,12 @@ struct endpoint {
     unsigned metadata_attempt;
     int64_t metadata_next_ms;
 
+    struct http_call *doubt_call; /* of an empty request */
+    struct config *doubt_config;
+    enum { EMPTY_UNKNOWN, EMPTY_ASKED, EMPTY_TAKEN, EMPTY_REFUSED } empty; /* what the receiver says to those */
+    int64_t sure_ms; /* when a new connection was last let in, 0 = never */
+    uint64_t sure_stamp, asked_stamp; /* of our files, then and when it was asked */
+
     struct http_call *ask_call; /* for a date */
     struct config *ask_config;
     int64_t ask_next_ms, ask_date_s;
@@ -172,7 +179,22 @@ void lane_resolve(struct lane *lane, enum work_outcome outcome, enum ledger_reas
 /* Waits delay_ms before the next lane_go. */
 void lane_wait(struct lane *lane, int64_t delay_ms);
 
+/* ---- doubt.c ---- */
+
+/* A 400 may be about our certificate. */
+bool endpoint_doubts(const struct endpoint *e);
+/* Finds out; the lane waits for it. */
+void endpoint_doubt(struct endpoint *e, struct lane *lane);
+/* A request was accepted: a good time to see what the receiver says to empty ones. */
+void endpoint_learn_empty(struct endpoint *e);
+void endpoint_doubt_cancel(struct endpoint *e);
+
 /* ---- verdict.c ---- */
+
+/* Acts on a status whose words are in lane->words. */
+void lane_judge(struct lane *lane, long status);
+/* The same, but it is our credentials that were refused. */
+void lane_refused_entry(struct lane *lane, long status);
 
 /* Acts on what came back. */
 void lane_answered(struct lane *lane, const struct http_result *result);

@@ -11,6 +11,8 @@
 
 /* Of a batch as it waits, packed or not. */
 #define BATCH_BYTES ((uint64_t)8 << 20)
+/* More would take memory for little: a few requests under way hide most of a long way. */
+#define STRANDS_MAX 4u
 /* Strands, and shares in a group, are never equally long: so much of a full request is aimed at. */
 #define STRAND_FILL 0.9
 
@@ -135,5 +137,5 @@ bool endpoint_take(struct endpoint *e)
     if (take_stream(e, QUEUE_FRESH, 1))
         return true;
     unsigned room = pace_room(&e->pace, count_lanes(e, LANE_SENDING));
-    return room && take_stream(e, QUEUE_BACKLOG, pace_strands(&e->pace, room, QUEUE_STRANDS_MAX));
+    return room && take_stream(e, QUEUE_BACKLOG, pace_strands(&e->pace, room, STRANDS_MAX));
 }

@@ -110,6 +110,7 @@ static void delivered(struct lane *lane)
     pace_accepted(&e->pace, loop_now(e->loop), loop_now(e->loop) - lane->started_ms);
     settle(lane, WORK_DELIVERED, 0);
     receiver_works(e, true);
+    endpoint_learn_empty(e);
 }
 
 static void lost(struct lane *lane, enum ledger_reason reason, long status, struct str words)
@@ -312,16 +313,10 @@ static bool speaks_otherwise(struct lane *lane, long status, struct str words)
     return true;
 }
 
-void lane_answered(struct lane *lane, const struct http_result *result)
+static void judge(struct lane *lane, long status, struct str words, bool reused_dead)
 {
     struct endpoint *e = lane->endpoint;
-    /* An accepted request stays accepted when the rest of the answer is cut off; any other answer needs to be
-       whole. */
-    long status = result->ok || result->status / 100 == 2 ? result->status : 0;
-    struct str words = status ? str_trim(buf_str(&lane->words)) : result->error;
-    if (speaks_otherwise(lane, status, words))
-        return;
-    struct policy_answer answer = {status, result->reused_dead, lane->retry_after_ms};
+    struct policy_answer answer = {status, reused_dead, lane->retry_after_ms};
     struct policy_history history = history_of(lane);
     struct policy_decision d = policy_decide(&e->policy, &answer, &history, endpoint_random(e));
     if (d.verdict != POLICY_RETRY_NOW)
@@ -349,6 +344,39 @@ void lane_answered(struct lane *lane, const struct http_result *result)
     } else {
         failed(lane, &d, status);
     }
+}
+
+void lane_judge(struct lane *lane, long status)
+{
+    judge(lane, status, str_trim(buf_str(&lane->words)), false);
+}
+
+void lane_answered(struct lane *lane, const struct http_result *result)
+{
+    /* An accepted request stays accepted when the rest of the answer is cut off; any other answer needs to be
+       whole. */
+    long status = result->ok || result->status / 100 == 2 ? result->status : 0;
+    struct str words = status ? str_trim(buf_str(&lane->words)) : result->error;
+    if (speaks_otherwise(lane, status, words))
+        return;
+    if (status == 400 && lane->encoded && endpoint_doubts(lane->endpoint))
+        endpoint_doubt(lane->endpoint, lane);
+    else
+        judge(lane, status, words, result->reused_dead);
+}
+
+void lane_refused_entry(struct lane *lane, long status)
+{
+    struct endpoint *e = lane->endpoint;
+    struct str words = str_trim(buf_str(&lane->words));
+    struct policy_decision d = {
+        .verdict = POLICY_HOLD_AUTH,
+        .delay_ms = policy_backoff(&e->policy, lane->failures + 1, endpoint_random(e)),
+        .fresh_connection = true,
+    };
+    count_answer(lane, status, words);
+    log_answer(lane, status, words, &d);
+    failed(lane, &d, status);
 }
 
 void lane_not_started(struct lane *lane, const char *why)

@@ -485,7 +485,8 @@ Request = collections.namedtuple("Request", "time wall status samples headers")
 
 
 class Receiver:
-    """A scripted receiver of remote write 1.0, which is all it understands. `answer(samples, headers, number)` returns a status, or (status, headers), or
+    """A scripted receiver of remote write 1.0, which is all it understands.
+    `answer(samples, headers, number)` returns a status, or (status, headers), or
     None to close the connection without a word, or HANG to say nothing until the test ends; requests that hold no
     samples but metadata are taken without asking. `accepted` has the samples in order of arrival, `requests` all that
     were made."""

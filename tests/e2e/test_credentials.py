@@ -293,14 +293,16 @@ def swap(directory, new, old):
 
 
 @pytest.mark.sanitized
-def test_certificates_are_replaced_while_it_runs(run, tmp_path):
+@pytest.mark.parametrize("refusal", ["error_page 495 496 =401 /refused;", ""], ids=["401", "nginx's own 400"])
+def test_certificates_are_replaced_while_it_runs(run, tmp_path, refusal):
+    """A 400 about the certificate is told from one about the samples by an empty request."""
     make_certificates(tmp_path)
     certificate(tmp_path, "server", "ca", "server")
     (tmp_path / "trusted.pem").write_text((tmp_path / "other.pem").read_text())
     receiver, port = run(Receiver), free_port()
     block = f"""server {{
         listen 127.0.0.1:{port} ssl; ssl_certificate {tmp_path}/server.pem; ssl_certificate_key {tmp_path}/server.key;
-        ssl_verify_client on; ssl_client_certificate {tmp_path}/ca.pem; error_page 495 496 =401 /refused;
+        ssl_verify_client on; ssl_client_certificate {tmp_path}/ca.pem; {refusal}
         location / {{ proxy_pass http://127.0.0.1:{receiver.port}; }} }}"""
     server = nginx(run, tmp_path, block, lambda: can_connect(port))
     fields = ("tls_config: {ca_file: trusted.pem, cert_file: client.pem, key_file: client.key, "
@@ -332,6 +334,35 @@ def test_certificates_are_replaced_while_it_runs(run, tmp_path):
     (tmp_path / "trusted.pem").write_text((tmp_path / "other.pem").read_text())
     wait_state(agent, "main", "ok")
     check_delivered(agent, "main", receiver)
+    assert agent.total("obsagent_samples_lost_total") == 0
+
+
+@pytest.mark.sanitized
+def test_a_refused_series_is_found_behind_a_certificate(run, tmp_path):
+    """Also by a receiver that refuses empty requests, once it has taken something."""
+    make_certificates(tmp_path)
+    certificate(tmp_path, "server", "ca", "server")
+    bad = lambda labels: labels["__name__"] == "scrape_duration_seconds"
+    answer = lambda s, headers, number: 400 if number and any(bad(labels) for labels, _, _ in s) else 204
+    lenient, other, port = run(Receiver, answer), run(Receiver, answer), free_port()
+    block = f"""server {{
+        listen 127.0.0.1:{port} ssl; ssl_certificate {tmp_path}/server.pem; ssl_certificate_key {tmp_path}/server.key;
+        ssl_verify_client on; ssl_client_certificate {tmp_path}/ca.pem;
+        location /write {{ proxy_pass http://127.0.0.1:{lenient.port}; }}
+        location /strict {{
+          if ($content_length = 1) {{ return 400; }}
+          proxy_pass http://127.0.0.1:{other.port}; }} }}"""
+    nginx(run, tmp_path, block, lambda: can_connect(port))
+    fields = "tls_config: {ca_file: ca.pem, cert_file: client.pem, key_file: client.key, server_name: target.test}"
+    for path in ("write", "strict"):
+        directory = tmp_path / path
+        directory.mkdir()
+        for name in ("ca.pem", "client.pem", "client.key"):
+            (directory / name).write_bytes((tmp_path / name).read_bytes())
+        agent = start(run, directory, [endpoint("main", f"https://127.0.0.1:{port}/{path}", fields)])
+        wait_for("a loss", lambda: agent.total("obsagent_samples_lost_total", reason="rejected") >= 2)
+        books = agent.assert_balanced("main")
+        assert books["delivered"] > books["lost"]
 
 
 def test_another_servers_certificate_is_not_accepted(run, tmp_path):

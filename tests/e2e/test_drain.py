@@ -13,7 +13,7 @@ INTERVAL = "200ms"
 
 
 class Slow(Receiver):
-    """Takes `delay` for each answer, all at the same time; knows how many were under way at once, and what came when."""
+    """Takes `delay` for each answer, all at the same time; knows how many there were at once, and what came when."""
 
     def __init__(self, delay, port):
         self.delay, self.now, self.most, self.arrivals = delay, 0, 0, []

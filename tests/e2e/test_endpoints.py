@@ -18,6 +18,7 @@ from harness import (
 )
 
 INTERVAL = "200ms"
+SOON = "--shutdown.timeout=500ms"  # receivers that are not there need no more time
 SERIES = 60
 
 
@@ -108,7 +109,7 @@ def test_each_series_has_its_places(run, tmp_path, members, replicas):
     target, witness = run(Target, body), run(Receiver)
     group = {f"g{i}": run(Receiver) for i in range(members)}
     endpoints = {name: member(r, replicas) for name, r in group.items()}
-    agent = run(Agent, tmp_path, config(target, {"all": witness, **endpoints}))
+    agent = run(Agent, tmp_path, config(target, {"all": witness, **endpoints}), SOON)
     wait_for("samples", lambda: len(values(witness)) > 4)
     for name in ("all", *group):
         agent.assert_balanced(name)
@@ -132,7 +133,7 @@ def test_histograms_stay_together_without_le(run, tmp_path):
     target = run(Target, "# TYPE h histogram\n" + "".join(buckets))
     group = {f"g{i}": run(Receiver) for i in range(3)}
     endpoints = {name: member(r, 1, "  shard_ignore: [le]\n") for name, r in group.items()}
-    run(Agent, tmp_path, config(target, endpoints))
+    run(Agent, tmp_path, config(target, endpoints), SOON)
 
 
     def series(receiver):
@@ -148,7 +149,7 @@ def test_histograms_stay_together_without_le(run, tmp_path):
 def test_a_member_that_is_down_keeps_its_share(run, tmp_path):
     target, witness = run(Target, body), run(Receiver)
     group = {name: gated(run) for name in ("g0", "g1", "g2")}
-    agent = run(Agent, tmp_path, config(target, {"all": witness, **{n: member(r) for n, r in group.items()}}))
+    agent = run(Agent, tmp_path, config(target, {"all": witness, **{n: member(r) for n, r in group.items()}}), SOON)
     wait_for("samples everywhere", lambda: all(values(r) for r in group.values()))
     own = {labels for labels, _ in keys(group["g1"])}
     shut(group["g1"])
@@ -186,7 +187,7 @@ def learn(run, directory, target, names, replicas):
     """Who gets which series when these are the members."""
     directory.mkdir()
     group = {name: run(Receiver) for name in names}
-    agent = run(Agent, directory, config(target, {n: member(r, replicas) for n, r in group.items()}), port=None)
+    agent = run(Agent, directory, config(target, {n: member(r, replicas) for n, r in group.items()}), SOON, port=None)
     wait_for("two rounds", lambda: sum(len(values(r)) for r in group.values()) >= 2 * len(names))
     assert agent.stop() == 0
     return owners_of(group)
@@ -203,7 +204,7 @@ def test_members_come_and_go_with_a_backlog(run, tmp_path, how, replicas):
     def text(n):
         return config(target, {"all": witness, **{name: member(group[name], replicas) for name in names[n]}})
 
-    agent = run(Agent, tmp_path, text(2))
+    agent = run(Agent, tmp_path, text(2), SOON)
     wait_for("samples", lambda: values(group["a"]))
     shut(*group.values())
     scrapes(target, 5)
@@ -213,7 +214,7 @@ def test_members_come_and_go_with_a_backlog(run, tmp_path, how, replicas):
             agent.reconfigure(text(n))
         else:
             assert agent.stop() == 0
-            agent = run(Agent, tmp_path, text(n), port=agent.port)
+            agent = run(Agent, tmp_path, text(n), SOON, port=agent.port)
         scrapes(target, 10)
         wait_for("backlogs", lambda: buffered(agent, *names[n]))
         for name in names[n]:
@@ -243,7 +244,7 @@ def test_members_come_and_go_and_the_agent_is_killed(run, tmp_path):
     def text(n, scraped=target):
         return config(scraped, {name: member(group[name]) for name in names[n]})
 
-    agent = run(Agent, tmp_path, text(2))
+    agent = run(Agent, tmp_path, text(2), SOON)
     scraped = 0
     for n in (3, 2, 3):
         scrapes(target, 5)
@@ -254,7 +255,7 @@ def test_members_come_and_go_and_the_agent_is_killed(run, tmp_path):
         wait_for("all to be on disk", lambda: agent.total("obsagent_queue_ram_bytes") == 0)
         scraped = max(scraped, agent.total("obsagent_samples_scraped_total"))
         agent.kill9()
-        agent = run(Agent, tmp_path, text(n, None), port=agent.port)
+        agent = run(Agent, tmp_path, text(n, None), SOON, port=agent.port)
     reopen(*group.values())
     drained(agent, *names[2])
     agent.reconfigure(text(3, None))  # what c was owed when it was removed
@@ -276,14 +277,14 @@ def test_a_member_is_renamed_with_a_backlog(run, tmp_path):
         names = {n: member(r) for n, r in group.items()}
         return config(target, {"all": witness, **{new if n == "g1" else n: m for n, m in names.items()}})
 
-    agent = run(Agent, tmp_path, text("g1"))
+    agent = run(Agent, tmp_path, text("g1"), SOON)
     wait_for("samples everywhere", lambda: all(values(r) for r in group.values()))
     shut(*group.values())
     scrapes(target, 5)
     agent.reconfigure(text("renamed"))
     scrapes(target, 5)
     assert agent.stop() == 0
-    agent = run(Agent, tmp_path, text("again"))
+    agent = run(Agent, tmp_path, text("again"), SOON)
     scrapes(target, 5)
     reopen(*group.values())
     drained(agent, "g0", "again", "g2")
@@ -332,7 +333,7 @@ def pair_config(target, witness, receiver, name):
 @pytest.mark.parametrize("how", ["reload", "restart"])
 def test_renamed_with_a_backlog(run, tmp_path, how):
     target, witness, receiver = run(Target, body), run(Receiver), gated(run)
-    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "one"))
+    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "one"), SOON)
     wait_for("samples", lambda: values(receiver))
     shut(receiver)
     for name in ("two", "?", "three"):
@@ -342,7 +343,7 @@ def test_renamed_with_a_backlog(run, tmp_path, how):
             agent.reconfigure(text)
         else:
             assert agent.stop() == 0
-            agent = run(Agent, tmp_path, text, port=agent.port)
+            agent = run(Agent, tmp_path, text, SOON, port=agent.port)
     agent.assert_balanced("three")
     assert agent.books("three")["restored"] > 0
     reopen(receiver)
@@ -352,7 +353,7 @@ def test_renamed_with_a_backlog(run, tmp_path, how):
 def test_renamed_while_nothing_waits(run, tmp_path):
     """Blocks that are pushed while the one name goes and the other one comes are not forgotten: many tries."""
     target, witness, receiver = run(Target, body), run(Receiver), run(Receiver)
-    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "name0"))
+    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "name0"), SOON)
     wait_for("samples", lambda: values(receiver))
     for i in range(1, 25):
         agent.reconfigure(pair_config(target, witness, receiver, f"name{i}"))
@@ -364,7 +365,7 @@ def test_renamed_while_nothing_waits(run, tmp_path):
 
 def test_thirty_two_names_in_a_row(run, tmp_path):
     target, witness, receiver = run(Target, body), run(Receiver), gated(run)
-    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "name0"))
+    agent = run(Agent, tmp_path, pair_config(target, witness, receiver, "name0"), SOON)
     wait_for("samples", lambda: values(receiver))
     shut(receiver)
     scrapes(target, 2)
@@ -377,7 +378,7 @@ def test_thirty_two_names_in_a_row(run, tmp_path):
 
 def test_another_url_gets_what_waits(run, tmp_path):
     target, witness, old, new = run(Target, body), run(Receiver), gated(run), run(Receiver)
-    agent = run(Agent, tmp_path, pair_config(target, witness, old, "one"))
+    agent = run(Agent, tmp_path, pair_config(target, witness, old, "one"), SOON)
     wait_for("samples", lambda: values(old))
     shut(old)
     scrapes(target, 5)
@@ -390,7 +391,7 @@ def test_another_url_gets_what_waits(run, tmp_path):
 def test_another_order_is_no_change(run, tmp_path):
     target, witness = run(Target, body), run(Receiver)
     receivers = {f"e{i}": gated(run) for i in range(4)}
-    agent = run(Agent, tmp_path, config(target, {"all": witness, **receivers}))
+    agent = run(Agent, tmp_path, config(target, {"all": witness, **receivers}), SOON)
     wait_for("samples", lambda: all(values(r) for r in receivers.values()))
     shut(receivers["e0"], receivers["e2"])
     scrapes(target, 4)
@@ -411,7 +412,7 @@ def test_another_order_is_no_change(run, tmp_path):
 def test_removed_and_added_again(run, tmp_path):
     target, witness, receiver = run(Target, body), run(Receiver), gated(run)
     both = pair_config(target, witness, receiver, "gone")
-    agent = run(Agent, tmp_path, both)
+    agent = run(Agent, tmp_path, both, SOON)
     wait_for("samples", lambda: values(receiver))
     shut(receiver)
     scrapes(target, 4)
@@ -424,7 +425,7 @@ def test_removed_and_added_again(run, tmp_path):
     line = [line for line in listed.splitlines() if "gone" in line]
     assert line and any(int(word) > SERIES for word in line[0].replace(",", "").split() if word.isdigit()), listed
     reopen(receiver)
-    agent = run(Agent, tmp_path, config(target, {"all": witness}), port=agent.port)
+    agent = run(Agent, tmp_path, config(target, {"all": witness}), SOON, port=agent.port)
     scrapes(target, 4)
     agent.reconfigure(both)
     scrapes(target, 4)
@@ -443,7 +444,8 @@ def test_a_reload_waits_for_no_receiver(run, tmp_path):
     target, witness = run(Target, body), run(Receiver)
     hangs = [run(Receiver, lambda samples, headers, number: HANG) for _ in range(3)]
     extra = f"  remote_timeout: {hang}s\n"
-    agent = run(Agent, tmp_path, config(target, {"all": witness, **{f"h{i}": (r, extra) for i, r in enumerate(hangs)}}))
+    endpoints = {"all": witness, **{f"h{i}": (r, extra) for i, r in enumerate(hangs)}}
+    agent = run(Agent, tmp_path, config(target, endpoints), SOON)
     wait_for("requests", lambda: all(r.requests for r in hangs))
     start = time.monotonic()
     changed = {"all": witness, "h0": (hangs[0], extra + "  max_age: 1d\n"), "new": (hangs[1], extra)}

@@ -162,7 +162,8 @@ def test_replay_that_is_not_let_in(run, tmp_path, left):
     assert code == 1
     assert f"delivered 0 of {len(expected)} samples" in out and "given up, the receiver takes nothing" in err
     assert content(directory) == before
-    for flags, message in [([], "queue replay needs --url=URL"), (["--url=nonsense"], "not a URL with http:// or https://")]:
+    usage = [([], "queue replay needs --url=URL"), (["--url=nonsense"], "not a URL with http:// or https://")]
+    for flags, message in usage:
         code, out, err = tool("replay", directory, *flags)
         assert code in (1, 2) and message in err, err
 

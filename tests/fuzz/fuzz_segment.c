@@ -92,6 +92,11 @@ static void fuzz_segment(const uint8_t *p, size_t n)
 
 static void repair_cursor(uint8_t *p, size_t n)
 {
+    for (size_t at = 0; at + 192 <= n && at <= CURSOR_SLOT_BYTES; at += CURSOR_SLOT_BYTES) {
+        uint32_t bytes = bytes_get32(p + at + 8);
+        if (memcmp(p + at, "OBC2", 4) == 0 && bytes <= n - at - 8)
+            bytes_put32(p + at + 4, hash_crc32c(0, p + at + 8, bytes));
+    }
     for (size_t at = 0; at + CURSOR_SLOT <= n && at < 2 * CURSOR_SLOT; at += CURSOR_SLOT)
         bytes_put32(p + at + 4, hash_crc32c(0, p + at + 8, CURSOR_SLOT - 8));
 }
@@ -104,7 +109,7 @@ static void fuzz_cursor(const uint8_t *p, size_t n)
     bool good = cursor_read(path, &c);
     must(memchr(c.name, '\0', sizeof c.name) != NULL);
     must(good || (c.low == 0 && c.turn == 0));
-    (void)cursor_delivered(&c, c.low + 1, (uint32_t)c.turn, c.run);
+    (void)cursor_delivered(&c, c.low + 1, (uint32_t)c.turn, c.windows[0].run);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     must(fd >= 0);
     must(cursor_write(fd, &c) && cursor_read(path, &again));

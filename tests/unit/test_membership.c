@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_membership: which groups are in force for which block: over changes, renamings and restarts, and when the file is
-   not what it was. */
+/* test_membership: which groups are in force for which block: over changes, renamings and restarts, and when the file
+   is not what it was. */
 #include "queue_bed.h"
 
 #include "agent/remote/membership.h"
