@@ -169,7 +169,7 @@ def tsan_tests():
     peers()
     unit("tsan")
     if build("tsan", "binary"):
-        pytest("build/tsan/obsagent", "-m", "sanitized")
+        end_to_end(("build/tsan/obsagent", "sanitized"))
 
 
 def main():

@@ -784,6 +784,14 @@ static void test_remove_and_return(void **state)
     rig_free(rig);
 }
 
+static bool has_accepted(struct rig *rig, uint64_t samples)
+{
+    pthread_mutex_lock(&rig->r->lock);
+    bool all = rig->r->accepted == samples;
+    pthread_mutex_unlock(&rig->r->lock);
+    return all;
+}
+
 /* The same URL under another name is the same endpoint: what waited for the one is sent for the other. */
 static void test_rename(void **state)
 {
@@ -801,7 +809,7 @@ static void test_rename(void **state)
     WAIT_FOR("the next one", receiver_requests(rig->r) == 3);
     apply(rig, "/w", QUICK); /* and back, with nothing left */
     push(rig, 0, 0, 10);
-    WAIT_FOR("all", rig->r->accepted == 120);
+    WAIT_FOR("all", has_accepted(rig, 120));
     WAIT_FOR("an empty queue", all_settled(rig));
     struct ledger_totals books;
     ledger_sum(rig->ledger, STR("x"), &books);
