@@ -176,7 +176,7 @@ static enum flag_outcome take_flag(const struct flag_command *command, int argc,
         report_unknown(command, name);
         return FLAGS_USAGE;
     }
-    if (!value && flag->kind == FLAG_BOOL) {
+    if (!value && (flag->kind == FLAG_BOOL || (flag->kind == FLAG_CSV && !flag->arg))) {
         value = "true";
     } else if (!value) {
         if (i + 1 >= argc) {

@@ -31,7 +31,7 @@ struct flag {
     const char *name; /* without dashes */
     enum flag_kind kind;
     void *target;     /* where the value goes; the caller sets the default before */
-    const char *arg;  /* what to call the value in --help, NULL for bools */
+    const char *arg;  /* what to call the value in --help, NULL for bools (and lists of them: FLAG_CSV) */
     const char *help;
 };
 

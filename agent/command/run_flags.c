@@ -85,7 +85,7 @@ static size_t fill_vmagent(struct run_flags *f, struct flag *t)
         {"remoteWrite.label", FLAG_CSV, &f->vm_label, "NAME=VALUE", "label set on every sample; repeatable"},
         {"remoteWrite.relabelConfig", FLAG_STRING, &f->vm_relabel_config, "FILE", "rules for all URLs"},
         {"remoteWrite.urlRelabelConfig", FLAG_CSV, &f->vm_url_relabel_config, "FILE", "rules for one URL"},
-        {"remoteWrite.forcePromProto", FLAG_CSV, &f->vm_force_prom_proto, "BOOL",
+        {"remoteWrite.forcePromProto", FLAG_CSV, &f->vm_force_prom_proto, NULL,
          "remote write 1.0 for one URL; else VictoriaMetrics's zstd is tried first"},
         {"remoteWrite.shardByURL", FLAG_BOOL, &f->vm_shard, NULL, "the URLs share the series, as routing: shard"},
         {"remoteWrite.shardByURLReplicas", FLAG_U64, &f->vm_shard_replicas, "N", "URLs for each series then (1)"},

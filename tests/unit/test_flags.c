@@ -394,6 +394,8 @@ static void test_run_yaml(void **state)
          "- url: \"http://b/\"\n  protocol: vm\n  write_relabel_config_files:\n  - \"all.yml\"\n  - \"own.yml\"\n"},
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.forcePromProto=true,false",
          "remote_write:\n- url: \"http://a/\"\n  protocol: rw1\n- url: \"http://b/\"\n  protocol: vm\n"},
+        {"run -remoteWrite.forcePromProto -remoteWrite.url=http://a/",
+         "remote_write:\n- url: \"http://a/\"\n  protocol: rw1\n"},
         {"run -remoteWrite.url=http://a/,http://b/ -remoteWrite.forcePromProto=true",
          "remote_write:\n- url: \"http://a/\"\n  protocol: rw1\n- url: \"http://b/\"\n  protocol: rw1\n"},
     };
