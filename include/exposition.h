@@ -81,6 +81,9 @@ void exposition_begin(struct exposition_parser *p, const struct exposition_optio
 bool exposition_feed(struct exposition_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 /* The body is over: parses a last line without newline; OpenMetrics must have had its # EOF. */
 bool exposition_finish(struct exposition_parser *p, struct err *err) MUSTCHECK;
+/* Where the parser is: the line being read or next to be read, from 1; of protobuf the number of the metric family. For
+   handlers that want to say where a TYPE stood. */
+uint64_t exposition_line(const struct exposition_parser *p);
 /* For tools that report every error and go on: on a bad line calls on_error and continues with the next
    one. */
 void exposition_set_lenient(struct exposition_parser *p,

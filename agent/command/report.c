@@ -64,11 +64,9 @@ static uint64_t count_families(const struct survey_counts *c)
     return n;
 }
 
-/* Text from outside on a terminal: no control characters. */
 static void add_plain(struct buf *out, const char *s)
 {
-    for (; *s; s++)
-        buf_add_char(out, (unsigned char)*s < ' ' || *s == 127 ? '?' : *s);
+    paint_plain(out, str_of(s));
 }
 
 static void add_http(const struct probe_result *p, struct buf *out)
@@ -112,7 +110,15 @@ static void add_errors(const struct survey_counts *c, struct buf *out)
     }
 }
 
-void report_text(const struct report *r, struct buf *out)
+static void add_analyses(const struct report *r, const struct paint *paint, struct buf *out)
+{
+    for (size_t i = 0; i < r->analyses->n; i++) {
+        if (r->analyses->v[i].text)
+            r->analyses->v[i].text(r->analyses->v[i].watcher.ctx, paint, out);
+    }
+}
+
+void report_text(const struct report *r, const struct paint *paint, struct buf *out)
 {
     const struct probe_result *p = r->probe;
     const struct survey_counts *c = r->counts;
@@ -133,6 +139,7 @@ void report_text(const struct report *r, struct buf *out)
         buf_addf(out, "samples with a timestamp: %" PRIu64 "\n", c->with_timestamp);
     add_duplicates(c, out);
     add_errors(c, out);
+    add_analyses(r, paint, out);
 }
 
 /* ---- JSON ---- */
@@ -211,6 +218,10 @@ void report_json(const struct report *r, struct buf *out)
     key_count(out, "duplicates", c->duplicates);
     key_count(out, "errors", c->errors);
     json_lists(c, out);
+    for (size_t i = 0; i < r->analyses->n; i++) {
+        if (r->analyses->v[i].json)
+            r->analyses->v[i].json(r->analyses->v[i].watcher.ctx, out);
+    }
     json_lint(r, out);
     buf_add_c(out, "}\n");
 }

@@ -3,21 +3,20 @@
 #ifndef OBSAGENT_COMMAND_REPORT_H
 #define OBSAGENT_COMMAND_REPORT_H
 
-#include "base/buf.h"
-#include "probe.h"
-#include "survey.h"
+#include "analysis.h"
 
 struct report {
-    const char *name; /* the URL or file */
+    const char *name; /* URL, file name or "-" */
     const struct probe_result *probe;
     const struct survey_counts *counts;
+    const struct analyses *analyses;
 };
 
-/* For people: one "name: value" a line, errors as "LINE:COLUMN: why" with the line quoted below. */
-void report_text(const struct report *r, struct buf *out);
-/* One object on one line, lint findings included. */
+/* Lines for people. */
+void report_text(const struct report *r, const struct paint *paint, struct buf *out);
+/* One JSON object and a newline. */
 void report_json(const struct report *r, struct buf *out);
-/* "METRIC wording" lines, sorted; returns how many. */
+/* Promtool's findings, one line each, sorted as it sorts them. Returns how many. */
 size_t report_lint(const struct report *r, struct buf *out);
 
 #endif

@@ -4,26 +4,19 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "exposition.h"
+#include "map.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #define TEXT_MAX 200
-
-/* 64-bit keys to numbers; open addressing, never shrinks. Two different series with one hash are a chance of
-   one in 10^13 for a million series: good enough to report on. */
-struct map {
-    uint64_t *keys; /* 0 = free */
-    uint64_t *values;
-    size_t n, size;
-};
+#define WATCHERS_MAX 8
 
 struct survey {
     struct exposition_parser *parser;
     struct arena arena; /* of one line */
     struct labels labels;
     size_t keep;
+    bool begun;
     struct survey_counts counts;
     struct survey_error *errors;
     size_t errors_cap;
@@ -34,54 +27,9 @@ struct survey {
     struct map series;  /* hash of all labels -> line */
     struct map metrics; /* hash of family and labels as written, without what promlint leaves out -> 1 */
     struct map by_name; /* hash of a family's name -> its index + 1 */
+    struct survey_watcher watchers[WATCHERS_MAX];
+    size_t watchers_n;
 };
-
-/* ---- map ---- */
-
-static size_t map_slot(const struct map *m, uint64_t key)
-{
-    size_t i = key & (m->size - 1);
-    while (m->keys[i] && m->keys[i] != key)
-        i = (i + 1) & (m->size - 1);
-    return i;
-}
-
-static void map_grow(struct map *m)
-{
-    struct map old = *m;
-    m->size = old.size ? old.size * 2 : 64;
-    m->keys = xcalloc(m->size, sizeof *m->keys);
-    m->values = xcalloc(m->size, sizeof *m->values);
-    for (size_t i = 0; i < old.size; i++) {
-        if (old.keys[i]) {
-            size_t slot = map_slot(m, old.keys[i]);
-            m->keys[slot] = old.keys[i];
-            m->values[slot] = old.values[i];
-        }
-    }
-    free(old.keys);
-    free(old.values);
-}
-
-/* The place of key's value; 0 stands in a new one. Valid until the next call. */
-static uint64_t *map_at(struct map *m, uint64_t key)
-{
-    key = key ? key : 1;
-    if (m->n * 4 >= m->size * 3)
-        map_grow(m);
-    size_t slot = map_slot(m, key);
-    if (!m->keys[slot]) {
-        m->keys[slot] = key;
-        m->n++;
-    }
-    return &m->values[slot];
-}
-
-static void map_free(struct map *m)
-{
-    free(m->keys);
-    free(m->values);
-}
 
 /* ---- errors and duplicates ---- */
 
@@ -127,60 +75,93 @@ static void series_error(struct survey *s, const struct exposition_sample *sampl
 
 /* ---- families ---- */
 
-static struct survey_family *find_family(struct survey *s, struct str name, bool create)
+static struct survey_family *find_family(struct survey *s, struct str name)
 {
-    if (!create && s->by_name.size == 0)
-        return NULL;
-    uint64_t key = hash_bytes(name.p, name.n);
-    key = key ? key : 1;
-    if (!create && !s->by_name.keys[map_slot(&s->by_name, key)])
-        return NULL;
-    uint64_t *index = map_at(&s->by_name, key);
-    if (*index == 0) {
-        s->families = xgrow(s->families, &s->families_cap, s->families_n + 1, sizeof *s->families);
-        s->families[s->families_n++] = (struct survey_family){.lint = {.name = str_dup(name)}};
-        *index = s->families_n;
-    }
-    return &s->families[*index - 1];
+    const uint64_t *index = map_find(&s->by_name, hash_bytes(name.p, name.n));
+    return index ? &s->families[*index - 1] : NULL;
 }
 
-static struct survey_family *find_base(struct survey *s, struct str name, struct str suffix,
-                                       enum block_metric_type type)
+static struct survey_family *add_family(struct survey *s, struct str name)
 {
-    if (!str_ends(name, suffix))
-        return NULL;
-    struct survey_family *f = find_family(s, str_make(name.p, name.n - suffix.n), false);
-    return f && f->lint.type == type ? f : NULL;
+    uint64_t line = exposition_line(s->parser);
+    s->families = xgrow(s->families, &s->families_cap, s->families_n + 1, sizeof *s->families);
+    s->families[s->families_n++] = (struct survey_family){.lint = {.name = str_dup(name)}, .line = line};
+    *map_at(&s->by_name, hash_bytes(name.p, name.n)) = s->families_n;
+    return &s->families[s->families_n - 1];
 }
 
-/* As expfmt finds it: by the name itself, then as part of a summary or histogram announced before. */
+/* What the names of samples have more than that of their family; those of the text format as in expfmt. */
+static const struct {
+    struct str suffix;
+    enum block_metric_type type;
+    bool openmetrics; /* not in the other formats */
+} SUFFIXES[] = {
+    {{"_count", 6}, BLOCK_SUMMARY, false},        {{"_sum", 4}, BLOCK_SUMMARY, false},
+    {{"_count", 6}, BLOCK_HISTOGRAM, false},      {{"_sum", 4}, BLOCK_HISTOGRAM, false},
+    {{"_bucket", 7}, BLOCK_HISTOGRAM, false},     {{"_total", 6}, BLOCK_COUNTER, true},
+    {{"_created", 8}, BLOCK_COUNTER, true},       {{"_created", 8}, BLOCK_HISTOGRAM, true},
+    {{"_created", 8}, BLOCK_SUMMARY, true},       {{"_info", 5}, BLOCK_INFO, true},
+    {{"_bucket", 7}, BLOCK_GAUGEHISTOGRAM, true}, {{"_gcount", 7}, BLOCK_GAUGEHISTOGRAM, true},
+    {{"_gsum", 5}, BLOCK_GAUGEHISTOGRAM, true},
+};
+
+/* By the name itself, then as a part of a family announced before, else a new one. */
 static struct survey_family *family_of(struct survey *s, struct str name)
 {
-    struct survey_family *f = find_family(s, name, false);
-    if (!f)
-        f = find_base(s, name, STR("_count"), BLOCK_SUMMARY);
-    if (!f)
-        f = find_base(s, name, STR("_sum"), BLOCK_SUMMARY);
-    if (!f)
-        f = find_base(s, name, STR("_count"), BLOCK_HISTOGRAM);
-    if (!f)
-        f = find_base(s, name, STR("_sum"), BLOCK_HISTOGRAM);
-    if (!f)
-        f = find_base(s, name, STR("_bucket"), BLOCK_HISTOGRAM);
-    return f ? f : find_family(s, name, true);
+    struct survey_family *f = find_family(s, name);
+    bool openmetrics = s->counts.format == EXPOSITION_OPENMETRICS;
+    for (size_t i = 0; !f && i < sizeof SUFFIXES / sizeof *SUFFIXES; i++) {
+        struct str suffix = SUFFIXES[i].suffix;
+        if (!str_ends(name, suffix) || (SUFFIXES[i].openmetrics && !openmetrics))
+            continue;
+        f = find_family(s, str_make(name.p, name.n - suffix.n));
+        if (f && f->lint.type != SUFFIXES[i].type)
+            f = NULL;
+    }
+    return f ? f : add_family(s, name);
+}
+
+static size_t index_of(const struct survey *s, const struct survey_family *f)
+{
+    return (size_t)(f - s->families);
+}
+
+static void tell_meta(struct survey *s, struct survey_meta *meta, const struct survey_family *f)
+{
+    meta->family_index = index_of(s, f);
+    meta->line = exposition_line(s->parser);
+    for (size_t i = 0; i < s->watchers_n; i++) {
+        if (s->watchers[i].meta)
+            s->watchers[i].meta(s->watchers[i].ctx, meta);
+    }
 }
 
 static bool on_type(void *ctx, struct str family, enum block_metric_type type)
 {
-    family_of(ctx, family)->lint.type = type;
+    struct survey *s = ctx;
+    struct survey_meta meta = {.kind = SURVEY_TYPE, .name = family, .type = type};
+    struct survey_family *f = family_of(s, family);
+    f->lint.type = type;
+    tell_meta(s, &meta, f);
     return true;
 }
 
 /* A HELP line without text is none to promlint. */
 static bool on_help(void *ctx, struct str family, struct str help)
 {
-    struct survey_family *f = family_of(ctx, family);
+    struct survey *s = ctx;
+    struct survey_meta meta = {.kind = SURVEY_HELP, .name = family, .text = help};
+    struct survey_family *f = family_of(s, family);
     f->lint.has_help |= str_trim(help).n > 0;
+    tell_meta(s, &meta, f);
+    return true;
+}
+
+static bool on_unit(void *ctx, struct str family, struct str unit)
+{
+    struct survey *s = ctx;
+    struct survey_meta meta = {.kind = SURVEY_UNIT, .name = family, .text = unit};
+    tell_meta(s, &meta, family_of(s, family));
     return true;
 }
 
@@ -211,28 +192,71 @@ static void count_labels(struct survey *s, struct survey_family *f)
     f->lint.quantile_labels += quantile;
 }
 
+static void raise_to(uint64_t *max, uint64_t n)
+{
+    *max = *max < n ? n : *max;
+}
+
+static void count_sample(struct survey *s, const struct exposition_sample *sample)
+{
+    struct survey_counts *c = &s->counts;
+    c->samples++;
+    c->with_timestamp += sample->has_ts;
+    c->histograms += sample->histogram.p != NULL;
+    c->exemplars += sample->exemplars_n;
+    raise_to(&c->most_labels, s->labels.n - 1);
+    for (size_t i = 0; i < s->labels.n; i++) {
+        const struct label *l = &s->labels.v[i];
+        if (str_eq_c(l->name, "__name__"))
+            continue;
+        raise_to(&c->longest_name, l->name.n);
+        raise_to(&c->longest_value, l->value.n);
+    }
+}
+
+static void tell_sample(struct survey *s, const struct survey_sample *sample)
+{
+    for (size_t i = 0; i < s->watchers_n; i++) {
+        if (s->watchers[i].sample)
+            s->watchers[i].sample(s->watchers[i].ctx, sample);
+    }
+}
+
+static bool read_series(struct survey *s, struct str series, struct err *err)
+{
+    arena_reset(&s->arena);
+    labels_clear(&s->labels);
+    if (s->counts.format == EXPOSITION_OPENMETRICS)
+        return exposition_parse_series_strict(series, &s->labels, err);
+    return exposition_parse_series(series, &s->labels, err);
+}
+
 static bool on_sample(void *ctx, const struct exposition_sample *sample)
 {
     struct survey *s = ctx;
     struct err err = {0};
-    arena_reset(&s->arena);
-    labels_clear(&s->labels);
-    if (!exposition_parse_series(sample->series, &s->labels, &err)) {
+    if (!read_series(s, sample->series, &err)) {
         series_error(s, sample, err.msg);
         return true;
     }
-    s->counts.samples++;
-    s->counts.with_timestamp += sample->has_ts;
-    struct survey_family *f = family_of(s, labels_get(&s->labels, STR("__name__")));
+    struct survey_sample told = {.raw = sample, .labels = &s->labels};
+    count_sample(s, sample);
+    told.name = labels_get(&s->labels, STR("__name__"));
+    struct survey_family *f = family_of(s, told.name);
     f->samples++;
     count_labels(s, f);
-    uint64_t *line = map_at(&s->series, labels_hash(&s->labels));
+    told.family = f;
+    told.family_index = index_of(s, f);
+    told.hash = labels_hash(&s->labels);
+    uint64_t *line = map_at(&s->series, told.hash);
     if (*line) {
+        told.first_line = *line;
         add_duplicate(s, sample, *line);
     } else {
         *line = sample->line;
         s->counts.series++;
     }
+    tell_sample(s, &told);
     return true;
 }
 
@@ -241,13 +265,11 @@ static bool on_sample(void *ctx, const struct exposition_sample *sample)
 struct survey *survey_new(size_t keep)
 {
     struct survey *s = xcalloc(1, sizeof *s);
-    struct exposition_handler handler = {on_sample, on_type, on_help, NULL, s};
     s->keep = keep;
     arena_init(&s->arena);
     labels_init(&s->labels, &s->arena);
     s->parser = exposition_new(0);
     exposition_set_lenient(s->parser, on_error);
-    exposition_begin(s->parser, NULL, &handler);
     return s;
 }
 
@@ -273,18 +295,48 @@ void survey_free(struct survey *s)
     free(s);
 }
 
+void survey_watch(struct survey *s, const struct survey_watcher *watcher)
+{
+    if (s->watchers_n == WATCHERS_MAX)
+        abort(); /* they are a short list in one file */
+    s->watchers[s->watchers_n++] = *watcher;
+}
+
+void survey_begin(struct survey *s, enum exposition_format format)
+{
+    struct exposition_handler handler = {on_sample, on_type, on_help, on_unit, s};
+    struct exposition_options options = {.format = format, .native_histograms = true, .classic_histograms_too = true};
+    s->begun = true;
+    s->counts.format = format;
+    exposition_begin(s->parser, &options, &handler);
+    for (size_t i = 0; i < s->watchers_n; i++) {
+        if (s->watchers[i].begin)
+            s->watchers[i].begin(s->watchers[i].ctx, format);
+    }
+}
+
 void survey_feed(struct survey *s, const void *bytes, size_t n)
 {
     struct err err = {0};
-    if (!exposition_feed(s->parser, bytes, n, &err))
-        on_error(s, 0, 0, STR_NULL, err.msg); /* a lenient parser has no reason to stop */
+    if (!s->begun)
+        survey_begin(s, EXPOSITION_TEXT);
+    if (!exposition_feed(s->parser, bytes, n, &err) && err_is(&err))
+        on_error(s, exposition_line(s->parser), 0, STR_NULL, err.msg);
 }
 
 void survey_finish(struct survey *s)
 {
     struct err err = {0};
-    if (!exposition_finish(s->parser, &err))
-        on_error(s, 0, 0, STR_NULL, err.msg);
+    struct survey_counts counts;
+    if (!s->begun)
+        survey_begin(s, EXPOSITION_TEXT);
+    if (!exposition_finish(s->parser, &err) && err_is(&err))
+        on_error(s, exposition_line(s->parser), 0, STR_NULL, err.msg);
+    survey_counts(s, &counts);
+    for (size_t i = 0; i < s->watchers_n; i++) {
+        if (s->watchers[i].end)
+            s->watchers[i].end(s->watchers[i].ctx, &counts);
+    }
 }
 
 void survey_counts(const struct survey *s, struct survey_counts *out)

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* survey: reads one exposition and remembers what a person wants to know of it: every error with its place,
-   series that stand twice, families, and what lint needs. Memory: 16 bytes a series. */
+   series that stand twice, families, and what lint needs. Memory: 16 bytes a series.
+
+   What else wants to look at the samples does not read the body again: it hangs on as a survey_watcher. */
 #ifndef OBSAGENT_COMMAND_SURVEY_H
 #define OBSAGENT_COMMAND_SURVEY_H
 
+#include "exposition.h"
+#include "labels.h"
 #include "lint.h"
 
+/* `line` and `column` are from 1; of protobuf they are the number of the metric family and the offset of its first
+   byte in the body, from 0. */
 struct survey_error {
     uint64_t line, column;
     char *why;
@@ -20,11 +26,14 @@ struct survey_duplicate {
 struct survey_family {
     struct lint_family lint;
     uint64_t samples;
+    uint64_t line; /* where it was first mentioned */
 };
 
 /* Read-only for others. */
 struct survey_counts {
-    uint64_t samples, series, duplicates, errors, with_timestamp;
+    enum exposition_format format;
+    uint64_t samples, series, duplicates, errors, with_timestamp, histograms, exemplars;
+    uint64_t most_labels, longest_name, longest_value; /* of a sample, __name__ not counted; bytes */
     const struct survey_error *first_errors; /* at most `keep` of each */
     size_t first_errors_n;
     const struct survey_duplicate *first_duplicates;
@@ -33,12 +42,47 @@ struct survey_counts {
     size_t families_n;
 };
 
+/* A sample whose series could be read. Everything is valid during the call only. */
+struct survey_sample {
+    const struct exposition_sample *raw; /* text of the series, value, time, histogram, exemplars, line, column */
+    const struct labels *labels;         /* as exposed and in that order, __name__ among them; none of the target's */
+    struct str name;                     /* the value of __name__ */
+    const struct survey_family *family;  /* by its name and the TYPE lines that came before */
+    size_t family_index;                 /* of it in survey_counts.families, for good */
+    uint64_t hash;                       /* labels_hash: of the series, in whatever order its labels stand */
+    uint64_t first_line;                 /* a duplicate: where the same series stands first; else 0 */
+};
+
+/* A HELP, TYPE or UNIT line, or what stands for it in protobuf. */
+struct survey_meta {
+    enum survey_meta_kind { SURVEY_HELP, SURVEY_TYPE, SURVEY_UNIT } kind;
+    struct str name;             /* as it stands there */
+    struct str text;             /* of HELP and UNIT */
+    enum block_metric_type type; /* of TYPE */
+    size_t family_index;
+    uint64_t line;
+};
+
+/* Callbacks may be NULL. Called in the order of the body: begin, any number of the others, end. A watcher may see
+   several bodies one after another (--twice, or many targets when its owner wants that). */
+struct survey_watcher {
+    void (*begin)(void *ctx, enum exposition_format format);
+    void (*sample)(void *ctx, const struct survey_sample *sample);
+    void (*meta)(void *ctx, const struct survey_meta *meta);
+    void (*end)(void *ctx, const struct survey_counts *counts);
+    void *ctx;
+};
+
 struct survey;
 
 /* Keeps the first `keep` errors and duplicates. */
 struct survey *survey_new(size_t keep);
 void survey_free(struct survey *s);
-/* The next piece of the text; never fails: errors are what it is looking for. */
+/* Copied; before the first byte. */
+void survey_watch(struct survey *s, const struct survey_watcher *watcher);
+/* The format of what follows; before the first byte, text when it is never called. */
+void survey_begin(struct survey *s, enum exposition_format format);
+/* The next piece of the body; never fails: errors are what it is looking for. */
 void survey_feed(struct survey *s, const void *bytes, size_t n);
 void survey_finish(struct survey *s);
 /* Views valid until survey_free. */

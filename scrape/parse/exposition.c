@@ -119,6 +119,19 @@ bool exposition_finish(struct exposition_parser *p, struct err *err)
     return heard(p, finish_format(p, err), err) && (!p->converting || nhcb_finish(p->nhcb, err));
 }
 
+uint64_t exposition_line(const struct exposition_parser *p)
+{
+    switch (p->options.format) {
+    case EXPOSITION_OPENMETRICS:
+        return p->openmetrics ? openmetrics_line(p->openmetrics) : 0;
+    case EXPOSITION_PROTOBUF:
+        return p->protobuf ? protobuf_line(p->protobuf) : 0;
+    case EXPOSITION_TEXT:
+    default:
+        return p->text ? text_line(p->text) : 0;
+    }
+}
+
 void exposition_set_lenient(struct exposition_parser *p, exposition_error_fn *on_error)
 {
     p->on_error = on_error;

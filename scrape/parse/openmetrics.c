@@ -319,6 +319,11 @@ void openmetrics_set_lenient(struct openmetrics_parser *p, exposition_error_fn *
     p->lines.on_error = on_error;
 }
 
+uint64_t openmetrics_line(const struct openmetrics_parser *p)
+{
+    return p->lines.line;
+}
+
 bool openmetrics_feed(struct openmetrics_parser *p, const void *bytes, size_t n, struct err *err)
 {
     return lines_feed(&p->lines, read_line, bytes, n, err);

@@ -20,6 +20,7 @@ void text_begin(struct text_parser *p, const struct exposition_handler *handler)
 bool text_feed(struct text_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 bool text_finish(struct text_parser *p, struct err *err) MUSTCHECK;
 void text_set_lenient(struct text_parser *p, exposition_error_fn *on_error);
+uint64_t text_line(const struct text_parser *p);
 
 struct openmetrics_parser *openmetrics_new(size_t max_line);
 void openmetrics_free(struct openmetrics_parser *p);
@@ -27,6 +28,7 @@ void openmetrics_begin(struct openmetrics_parser *p, const struct exposition_han
 bool openmetrics_feed(struct openmetrics_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 bool openmetrics_finish(struct openmetrics_parser *p, struct err *err) MUSTCHECK;
 void openmetrics_set_lenient(struct openmetrics_parser *p, exposition_error_fn *on_error);
+uint64_t openmetrics_line(const struct openmetrics_parser *p);
 
 /* max_message (default when 0: 16 MiB) bounds one Metric of a family, its name and its help; a family may be of any
    size. */
@@ -36,6 +38,7 @@ void protobuf_begin(struct protobuf_parser *p, const struct exposition_options *
                     const struct exposition_handler *handler);
 bool protobuf_feed(struct protobuf_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 bool protobuf_finish(struct protobuf_parser *p, struct err *err) MUSTCHECK;
+uint64_t protobuf_line(const struct protobuf_parser *p);
 
 /* A handler in front of another one, which turns classic histograms of the text formats into native ones with custom
    buckets. nhcb_finish passes on what is pending; to be called before the parser's own finish returns good. */

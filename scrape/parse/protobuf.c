@@ -344,6 +344,11 @@ static bool feed_some(struct protobuf_parser *p, struct str at, size_t *used, st
     return true;
 }
 
+uint64_t protobuf_line(const struct protobuf_parser *p)
+{
+    return p->family.number;
+}
+
 bool protobuf_feed(struct protobuf_parser *p, const void *bytes, size_t n, struct err *err)
 {
     struct str at = {bytes, n};

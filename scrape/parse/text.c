@@ -255,6 +255,11 @@ void text_set_lenient(struct text_parser *p, exposition_error_fn *on_error)
     p->lines.on_error = on_error;
 }
 
+uint64_t text_line(const struct text_parser *p)
+{
+    return p->lines.line;
+}
+
 bool text_feed(struct text_parser *p, const void *bytes, size_t n, struct err *err)
 {
     return lines_feed(&p->lines, read_line, bytes, n, err);

@@ -169,7 +169,7 @@ drop_me
     "scrape_lint_wrong": Case("scrape --lint=all wrong.txt", 1, "~m counter metrics should have", "~errors: 2"),
     "scrape_no_file": Case("scrape none.txt", 1, "~failed: none.txt: No such file or directory\n"),
     "scrape_refused": Case("scrape http://127.0.0.1:1/metrics", 1, "~failed: .*refused"),
-    "scrape_nothing": Case("scrape", 2, "", "~scrape needs one URL, FILE or -"),
+    "scrape_nothing": Case("scrape", 2, "", "~scrape needs a URL, a FILE or -"),
     "scrape_no_job": Case("scrape --config.file=good.yml --job=b", 1, "", "~Job b not found. Select one of:\n  a\n"),
     "scrape_job_without_file": Case("scrape --job=b", 2, "", "~--job needs --config.file"),
     # ---- help, queue ----

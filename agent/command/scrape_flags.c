@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scrape_flags: the command line of `obsagent scrape`, its help, and what does not go together. */
+#include "scrape_flags.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FLAGS_MAX 64
+
+static const char SYNOPSIS[] =
+    "obsagent scrape URL|FILE|-... [flags]\n"
+    "obsagent scrape --config.file=FILE --job=NAME [--target=T] [SAVED] [flags]\n"
+    "obsagent scrape --unix=SOCKET [URL] [flags]";
+
+static const char TEXT[] =
+    "Scrapes as the agent does and reports status, protocol, times, sizes, samples, series, limits, every error with\n"
+    "its place, and series that stand twice. Nothing is forwarded.\n"
+    "With --config.file the targets, settings and limits are those of a job; SAVED is read in place of its target.\n"
+    "Exit codes: 0 good, 1 failed or errors, 2 wrong usage, 3 findings.";
+
+/* The flags, with their values in *f. */
+static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
+{
+    const struct flag flags[] = {
+        {"config.file", FLAG_STRING, &f->config_file, "FILE", "take targets and settings from this configuration"},
+        {"job", FLAG_STRING, &f->job, "NAME", "the job of --config.file whose static and file targets to scrape"},
+        {"target", FLAG_STRING, &f->target, "T", "only the target of the job with this address, instance or URL"},
+        {"unix", FLAG_STRING, &f->unix_socket, "SOCKET",
+         "connect through it, to http://localhost/metrics unless another URL is given"},
+        {"unix-socket", FLAG_STRING, &f->unix_socket, "SOCKET", "the same"},
+        {"timeout", FLAG_DURATION, &f->timeout_ms, "DURATION", "for the whole scrape (10s, or the job's)"},
+        {"bearer-token-file", FLAG_STRING, &f->bearer_token_file, "FILE", "send the token in it"},
+        {"header", FLAG_LIST, &f->headers, "\"NAME: VALUE\"", "a further request header, repeatable"},
+        {"insecure", FLAG_BOOL, &f->insecure, NULL, "do not verify the certificate"},
+        {"twice", FLAG_DURATION, &f->twice_ms, "DURATION",
+         "scrape again after so long; the report is on the second one"},
+        {"max-errors", FLAG_U64, &f->max_errors, "N", "show the first N errors and duplicates (20)"},
+        {"lint", FLAG_STRING, &f->lint, "all|none",
+         "print what promtool would find, exit 3 when there is anything; the report goes to stderr"},
+        {"json", FLAG_BOOL, &f->json, NULL, "one JSON object a target"},
+    };
+    size_t n = sizeof flags / sizeof flags[0];
+    _Static_assert(sizeof flags / sizeof flags[0] <= FLAGS_MAX, "room for all");
+    memcpy(out, flags, sizeof flags);
+    return n;
+}
+
+static bool usage(const char *message)
+{
+    fprintf(stderr, "%s (obsagent scrape --help)\n", message);
+    return false;
+}
+
+static bool is_url(const char *s)
+{
+    return strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0;
+}
+
+static bool check_what(const struct scrape_flags *f, char **what, int n)
+{
+    if (!f->config_file && f->job)
+        return usage("--job needs --config.file");
+    if (!f->config_file && f->target)
+        return usage("--target needs --config.file and --job");
+    if (f->config_file && (!f->job || n > 1 || (n == 1 && is_url(what[0]))))
+        return usage("--config.file goes with --job and without URL");
+    if (f->unix_socket && f->config_file)
+        return usage("--unix goes without --config.file");
+    if (!f->config_file && !f->unix_socket && n == 0)
+        return usage("scrape needs a URL, a FILE or -");
+    return true;
+}
+
+static bool check_how(const struct scrape_flags *f)
+{
+    if (f->lint && strcmp(f->lint, "all") != 0 && strcmp(f->lint, "none") != 0)
+        return usage("--lint is all or none");
+    if (f->timeout_ms < 0 || f->twice_ms < 0)
+        return usage("a duration is negative");
+    for (size_t i = 0; i < f->headers.n; i++) {
+        if (!strchr(f->headers.v[i], ':'))
+            return usage("--header is \"Name: value\"");
+    }
+    return true;
+}
+
+enum flag_outcome scrape_flags_parse(struct scrape_flags *f, int argc, char **argv, int *positional_n)
+{
+    struct flag flags[FLAGS_MAX];
+    *f = (struct scrape_flags){.max_errors = 20};
+    struct flag_command command = {.synopsis = SYNOPSIS, .text = TEXT, .flags = flags};
+    command.flags_n = table(f, flags);
+    enum flag_outcome outcome = flags_parse(&command, argc, argv, positional_n);
+    if (outcome != FLAGS_OK)
+        return outcome;
+    if (!check_what(f, argv + 1, *positional_n) || !check_how(f))
+        return FLAGS_USAGE;
+    if (f->lint && strcmp(f->lint, "none") == 0)
+        f->lint = NULL;
+    return FLAGS_OK;
+}
+
+void scrape_flags_free(struct scrape_flags *f)
+{
+    struct flag flags[FLAGS_MAX];
+    struct flag_command command = {.flags = flags};
+    command.flags_n = table(f, flags);
+    flags_free(&command);
+}
