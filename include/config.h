@@ -4,6 +4,7 @@
 #define OBSAGENT_CONFIG_H
 
 #include "base/buf.h"
+#include "config_sd.h"
 #include "http.h"
 #include "labels.h"
 #include "relabel.h"
@@ -87,6 +88,8 @@ struct config_job {
     size_t static_groups_n;
     struct config_file_sd *file_sd;
     size_t file_sd_n;
+    struct config_sd *sd; /* of all kinds that ask over the network */
+    size_t sd_n;
     uint64_t hash; /* over everything that changes how a target is scraped (not discovery): equal hash, keep state */
     uint64_t series_hash; /* over what decides which series a scrape gives: equal, and a reload keeps their memory */
 };

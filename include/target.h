@@ -4,6 +4,7 @@
 #define OBSAGENT_TARGET_H
 
 #include "config.h"
+#include "label_set.h"
 #include "labels.h"
 
 #include <stdint.h>
@@ -21,8 +22,8 @@ enum target_drop { TARGET_KEPT, TARGET_BY_RULE, TARGET_BY_SHARD /* another agent
 struct target {
     int refs;
     struct str job;          /* scrape pool: the job_name */
-    struct label *discovered; /* before relabeling, sorted, __meta_* and __address__ included */
-    size_t discovered_n;
+    struct label_set *found;    /* as discovery has it, shared with it; target_discovered() reads both */
+    struct label_set *defaults; /* what the job says where discovery says nothing, shared by its targets */
     struct label *labels;    /* final, public (no __ names), sorted; includes job and instance */
     size_t labels_n;
     char *url;               /* NULL for a target that a rule dropped; it has no final labels either */
@@ -43,6 +44,13 @@ struct target {
    __param_*), relabel_configs, checks, instance. Returns a target (maybe with `dropped` set), or NULL with err for
    one that is wrong (no address, bad interval ...). */
 struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err) MUSTCHECK;
+/* The same from what is shared: references to both sets are taken. `defaults` are the job's target_defaults. */
+struct target *target_build_shared(const struct config_job *job, struct label_set *found, struct label_set *defaults,
+                                   struct err *err) MUSTCHECK;
+/* The labels a target of the job has before relabeling unless discovery gives them; one reference. */
+struct label_set *target_defaults(const struct config_job *job) MUSTCHECK;
+/* Adds the labels before relabeling, __meta_* and __address__ included, to an empty `out`, sorted; views into t. */
+void target_discovered(const struct target *t, struct labels *out);
 /* The same target with one label more (or another value of it); a new reference. The phase stays, so that which
    agents scrape it, and when, does not depend on the label. */
 struct target *target_with_label(const struct target *t, struct str name, struct str value);

@@ -14,9 +14,20 @@ struct built {
     size_t of_job;      /* targets that no rule dropped, whoever scrapes them */
 };
 
-/* Builds a target of each label set and takes our share. shard_label NULL = none. What is wrong gets a line in the log.
-   The arrays and a reference of each target are the caller's. */
-void built_make(struct built *b, const struct config_job *job, const struct labels *sets, size_t n,
-                const struct scrape_sharding *sharding, const char *shard_label);
+/* The targets of a job's last update by their label sets: of ten thousand only those that changed are built anew. */
+struct built_cache {
+    uint64_t job_hash;            /* what they were built by */
+    struct label_set *defaults;   /* NULL = nothing is remembered */
+    struct target **slots;        /* open addressing by label set; references */
+    size_t slots_n, used;
+};
+
+void built_cache_clear(struct built_cache *cache);
+
+/* Builds a target of each label set that the cache does not know and takes our share. shard_label NULL = none. What is
+   wrong gets a line in the log. The arrays and a reference of each target are the caller's. */
+void built_make(struct built *b, struct built_cache *cache, const struct config_job *job,
+                struct label_set *const *sets, size_t n, const struct scrape_sharding *sharding,
+                const char *shard_label);
 
 #endif

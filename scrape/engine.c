@@ -20,6 +20,8 @@
 #define FLUSH_MS 1000
 #define METADATA_WAIT_MS 1000
 #define ONE_WORKER_BELOW 64 /* targets; and no worker gets fewer than half of that on average */
+#define NODE_TARGETS 16     /* a guess at what a source will find that says so only later */
+#define CLUSTER_TARGETS 128
 #define WORKERS_MAX BLOCK_LANES_MAX /* a worker is a lane */
 #define DROPPED_KEPT_MAX 1000
 
@@ -30,6 +32,7 @@ struct job_record {
     size_t kept;    /* of them in `dropped` */
     size_t dropped_n;
     size_t other_shard; /* of those: another agent's */
+    struct built_cache built; /* the discovery thread's own */
 };
 
 struct scrape_engine {
@@ -59,7 +62,7 @@ static void record_clear(struct job_record *r)
     for (size_t i = 0; i < r->kept; i++)
         target_unref(r->dropped[i]);
     free(r->dropped);
-    *r = (struct job_record){.name = r->name};
+    *r = (struct job_record){.name = r->name, .built = r->built};
 }
 
 static struct job_record *record_of(struct scrape_engine *e, const char *name)
@@ -118,12 +121,21 @@ static void hand_out(struct scrape_engine *e, const struct config_job *job, cons
     free(shares);
 }
 
-static void on_discovered(void *ctx, const struct config_job *job, const struct labels *sets, size_t n)
+/* Of the job, made when there is none; only this thread makes and removes records. */
+static struct built_cache *cache_of(struct scrape_engine *e, const char *name)
+{
+    pthread_mutex_lock(&e->lock);
+    struct job_record *r = record_of(e, name);
+    pthread_mutex_unlock(&e->lock);
+    return &r->built;
+}
+
+static void on_discovered(void *ctx, const struct config_job *job, struct label_set *const *sets, size_t n)
 {
     struct scrape_engine *e = ctx;
     struct built b;
     struct scrape_sharding sharding = scrape_engine_sharding(e);
-    built_make(&b, job, sets, n, &sharding, e->shard_label);
+    built_make(&b, cache_of(e, job->job_name), job, sets, n, &sharding, e->shard_label);
     log_debug("scrape", "job %s: %zu targets, %zu dropped", job->job_name, b.active_n, b.dropped_n);
     hand_out(e, job, &b);
     free(b.active);
@@ -140,6 +152,8 @@ static size_t count_targets(const struct config *config)
         struct labels *sets;
         arena_init(&arena);
         n += discovery_once(&config->jobs[i], &arena, &sets, &errors);
+        for (size_t k = 0; k < config->jobs[i].sd_n; k++)
+            n += config->jobs[i].sd[k].kind == CONFIG_SD_KUBELET ? NODE_TARGETS : CLUSTER_TARGETS;
         arena_free(&arena);
     }
     buf_free(&errors);
@@ -198,6 +212,7 @@ static void forget_jobs(struct scrape_engine *e, const struct config *config)
             continue;
         for (size_t k = 0; k < e->workers_n; k++)
             worker_update(e->workers[k], NULL, NULL, r->name, &(struct worker_targets){0});
+        built_cache_clear(&r->built);
         pthread_mutex_lock(&e->lock);
         record_clear(r);
         free(r->name);
@@ -252,7 +267,7 @@ struct scrape_engine *scrape_engine_new(const struct scrape_options *options)
     atomic_init(&e->flush_ms, FLUSH_MS);
     pthread_mutex_init(&e->lock, NULL);
     e->loop = loop_new();
-    e->discovery = discovery_new(e->loop, on_discovered, e);
+    e->discovery = discovery_new(e->loop, e->user_agent, on_discovered, e);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -294,6 +309,7 @@ void scrape_engine_free(struct scrape_engine *e)
     for (size_t i = 0; i < e->workers_n; i++)
         worker_free(e->workers[i]);
     for (size_t i = 0; i < e->jobs_n; i++) {
+        built_cache_clear(&e->jobs[i].built);
         record_clear(&e->jobs[i]);
         free(e->jobs[i].name);
     }

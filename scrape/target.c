@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* target: from discovered labels to a target, as Prometheus's PopulateLabels and Target.URL do it.
-   A target is one allocation: the struct, both label arrays, then all bytes. */
+   A target is one allocation: the struct, its labels, then all bytes; what discovery found is shared. */
 #include "target.h"
 
 #include <stdlib.h>
@@ -129,24 +129,57 @@ static void pack_labels(struct label *to, const struct labels *from, char **at)
         to[i] = (struct label){pack(at, from->v[i].name), pack(at, from->v[i].value)};
 }
 
-static struct target *target_pack(struct str job, const struct labels *discovered,
+static struct target *target_pack(struct str job, struct label_set *found, struct label_set *defaults,
                                   const struct labels *public, struct str url, struct str unix_socket)
 {
-    size_t bytes = sizeof(struct target) + labels_bytes(discovered) + labels_bytes(public) + job.n + url.n +
-                   unix_socket.n + 2;
+    size_t bytes = sizeof(struct target) + labels_bytes(public) + job.n + url.n + unix_socket.n + 2;
     struct target *t = xmalloc(bytes);
-    *t = (struct target){.refs = 1};
-    t->discovered = (struct label *)(t + 1);
-    t->discovered_n = discovered->n;
-    t->labels = t->discovered + discovered->n;
+    *t = (struct target){.refs = 1, .found = label_set_ref(found), .defaults = label_set_ref(defaults)};
+    t->labels = (struct label *)(t + 1);
     t->labels_n = public->n;
     char *at = (char *)(t->labels + public->n);
-    pack_labels(t->discovered, discovered, &at);
     pack_labels(t->labels, public, &at);
     t->job = pack(&at, job);
     t->url = url.p ? pack_c(&at, url) : NULL;
     t->unix_socket = unix_socket.n ? pack_c(&at, unix_socket) : NULL;
     return t;
+}
+
+/* What discovery found, then what it left to the job, sorted. */
+static void merge_discovered(const struct label_set *found, const struct label_set *defaults, struct labels *out)
+{
+    struct labels more;
+    labels_init(&more, out->arena);
+    label_set_add(found, out);
+    label_set_add(defaults, &more);
+    size_t n = out->n;
+    for (size_t i = 0; i < more.n; i++) {
+        size_t k = 0;
+        while (k < n && !str_eq(out->v[k].name, more.v[i].name))
+            k++;
+        if (k == n)
+            labels_push(out, more.v[i].name, more.v[i].value);
+    }
+    labels_free(&more);
+    labels_sort(out);
+}
+
+void target_discovered(const struct target *t, struct labels *out)
+{
+    merge_discovered(t->found, t->defaults, out);
+}
+
+struct label_set *target_defaults(const struct config_job *job)
+{
+    struct arena arena;
+    struct labels l;
+    arena_init(&arena);
+    labels_init(&l, &arena);
+    add_defaults(&l, job);
+    struct label_set *s = label_set_new(NULL, &l);
+    labels_free(&l);
+    arena_free(&arena);
+    return s;
 }
 
 /* ---- settings ---- */
@@ -235,9 +268,15 @@ static void set_identity(struct target *t, const struct config_job *job, const s
     t->key = hash_bytes(all, sizeof all);
 }
 
-static struct target *build_kept(const struct config_job *job, const struct labels *before,
-                                 const struct labels *after, struct err *err)
+/* What a target is made from. */
+struct material {
+    const struct config_job *job;
+    struct label_set *found, *defaults;
+};
+
+static struct target *build_kept(const struct material *m, const struct labels *after, struct err *err)
 {
+    const struct config_job *job = m->job;
     int64_t interval_ms, timeout_ms;
     struct target_settings settings;
     if (!check_address(after, err) || !check_timing(after, &interval_ms, &timeout_ms, err) ||
@@ -253,7 +292,7 @@ static struct target *build_kept(const struct config_job *job, const struct labe
         if (url.overflow) {
             err_set(err, "the URL is longer than %d bytes", TARGET_URL_MAX);
         } else {
-            t = target_pack(str_of(job->job_name), before, &public, buf_str(&url),
+            t = target_pack(str_of(job->job_name), m->found, m->defaults, &public, buf_str(&url),
                             labels_get(after, STR("__unix_socket__")));
             t->interval_ms = interval_ms;
             t->timeout_ms = timeout_ms;
@@ -279,11 +318,11 @@ static void note_drop(void *ctx, size_t index, int line, struct str text, const 
         *(size_t *)ctx = index;
 }
 
-static struct target *build_dropped(const struct config_job *job, const struct labels *before,
-                                    struct labels *scratch)
+static struct target *build_dropped(const struct material *m, const struct labels *before, struct labels *scratch)
 {
+    const struct config_job *job = m->job;
     struct labels none = {0};
-    struct target *t = target_pack(str_of(job->job_name), before, &none, STR_NULL, STR_NULL);
+    struct target *t = target_pack(str_of(job->job_name), m->found, m->defaults, &none, STR_NULL, STR_NULL);
     t->dropped = true;
     t->drop = TARGET_BY_RULE;
     /* Only now, because tracing renders each rule. */
@@ -298,38 +337,45 @@ static struct target *build_dropped(const struct config_job *job, const struct l
     return t;
 }
 
-struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err)
+struct target *target_build_shared(const struct config_job *job, struct label_set *found, struct label_set *defaults,
+                                   struct err *err)
 {
+    const struct material m = {job, found, defaults};
     struct arena arena;
     struct labels before, after;
     arena_init(&arena);
     labels_init(&before, &arena);
     labels_init(&after, &arena);
-    for (size_t i = 0; i < discovered->n; i++)
-        labels_push(&before, discovered->v[i].name, discovered->v[i].value);
-    add_defaults(&before, job);
-    labels_drop_empty(&before);
-    labels_sort(&before);
+    merge_discovered(found, defaults, &before);
     labels_copy(&after, &before);
-    struct target *t = relabel_apply(job->relabel, &after) ? build_kept(job, &before, &after, err)
-                                                           : build_dropped(job, &before, &after);
+    struct target *t = relabel_apply(job->relabel, &after) ? build_kept(&m, &after, err)
+                                                           : build_dropped(&m, &before, &after);
     labels_free(&before);
     labels_free(&after);
     arena_free(&arena);
     return t;
 }
 
+struct target *target_build(const struct config_job *job, const struct labels *discovered, struct err *err)
+{
+    struct label_set *found = label_set_new(NULL, discovered), *defaults = target_defaults(job);
+    struct target *t = target_build_shared(job, found, defaults, err);
+    label_set_unref(found);
+    label_set_unref(defaults);
+    return t;
+}
+
 struct target *target_with_label(const struct target *t, struct str name, struct str value)
 {
     struct arena arena;
-    struct labels public, discovered = {.v = t->discovered, .n = t->discovered_n, .cap = t->discovered_n};
+    struct labels public;
     arena_init(&arena);
     labels_init(&public, &arena);
     for (size_t i = 0; i < t->labels_n; i++)
         labels_push(&public, t->labels[i].name, t->labels[i].value);
     labels_set(&public, name, value);
     labels_sort(&public);
-    struct target *made = target_pack(t->job, &discovered, &public, str_of(t->url),
+    struct target *made = target_pack(t->job, t->found, t->defaults, &public, str_of(t->url),
                                       t->unix_socket ? str_of(t->unix_socket) : STR_NULL);
     made->interval_ms = t->interval_ms;
     made->timeout_ms = t->timeout_ms;
@@ -354,6 +400,9 @@ struct target *target_ref(struct target *t)
 
 void target_unref(struct target *t)
 {
-    if (t && __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        free(t);
+    if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    label_set_unref(t->found);
+    label_set_unref(t->defaults);
+    free(t);
 }

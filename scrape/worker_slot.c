@@ -270,14 +270,7 @@ struct slot *slot_new(struct worker *w, struct config *config, const struct conf
 
 static bool same_discovered(const struct target *a, const struct target *b)
 {
-    if (a->discovered_n != b->discovered_n)
-        return false;
-    for (size_t i = 0; i < a->discovered_n; i++) {
-        if (!str_eq(a->discovered[i].name, b->discovered[i].name) ||
-            !str_eq(a->discovered[i].value, b->discovered[i].value))
-            return false;
-    }
-    return true;
+    return label_set_equal(a->found, b->found) && label_set_equal(a->defaults, b->defaults);
 }
 
 void slot_update(struct slot *slot, struct config *config, const struct config_job *job, struct target *t,

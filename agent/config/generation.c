@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "load.h"
+#include "sd_fields.h"
 
 struct generation *generation_new(const char *path)
 {
@@ -110,6 +111,7 @@ void config_job_free(struct config_job *job)
     for (size_t i = 0; i < job->file_sd_n; i++)
         free_texts(job->file_sd[i].files, job->file_sd[i].files_n);
     free(job->file_sd);
+    config_sds_free(job->sd, job->sd_n);
 }
 
 static void names_free(struct config_names *names)

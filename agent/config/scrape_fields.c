@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "load.h"
+#include "sd_fields.h"
 #include "shared_fields.h"
 
 /* static_configs and the groups of file_sd files. */
@@ -300,8 +301,8 @@ static const struct field scrape_fields[] = {
     {"metric_relabel_debug", FIELD_BOOL, FIELD_NO_EFFECT, .help = "obsagent relabel --explain tells (vmagent)"},
     LATER_SD(aws), LATER_SD(azure), LATER_SD(consul), LATER_SD(consulagent), LATER_SD(digitalocean),
     LATER_SD(dns), LATER_SD(docker), LATER_SD(dockerswarm), LATER_SD(ec2), LATER_SD(ecs),
-    LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http),
-    LATER_SD(huawei), LATER_SD(ionos), LATER_SD(kubernetes), LATER_SD(kuma), LATER_SD(lightsail),
+    LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http), LATER_SD(kubernetes),
+    LATER_SD(huawei), LATER_SD(ionos), LATER_SD(kuma), LATER_SD(lightsail),
     LATER_SD(linode), LATER_SD(marathon), LATER_SD(marathonlb), LATER_SD(msk), LATER_SD(nerve),
     LATER_SD(nomad), LATER_SD(openstack), LATER_SD(ovhcloud), LATER_SD(outscale),
     LATER_SD(puppetdb), LATER_SD(rds), LATER_SD(scaleway), LATER_SD(serverset), LATER_SD(stackit),

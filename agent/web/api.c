@@ -92,11 +92,20 @@ static void add_global_url(struct buf *out, const char *url)
     add_string(out, url);
 }
 
+static void add_discovered(struct buf *out, const struct target *t)
+{
+    struct labels l;
+    labels_init(&l, NULL);
+    target_discovered(t, &l);
+    buf_add_c(out, "{\"discoveredLabels\":");
+    api_labels(out, l.v, l.n);
+    labels_free(&l);
+}
+
 static void add_active(struct buf *out, const struct scrape_status *s)
 {
     const struct target *t = s->target;
-    buf_add_c(out, "{\"discoveredLabels\":");
-    api_labels(out, t->discovered, t->discovered_n);
+    add_discovered(out, t);
     buf_add_c(out, ",\"labels\":");
     api_labels(out, t->labels, t->labels_n);
     buf_add_c(out, ",\"scrapePool\":");
@@ -120,8 +129,7 @@ static void add_active(struct buf *out, const struct scrape_status *s)
 
 static void add_dropped(struct buf *out, const struct target *t)
 {
-    buf_add_c(out, "{\"discoveredLabels\":");
-    api_labels(out, t->discovered, t->discovered_n);
+    add_discovered(out, t);
     buf_add_c(out, ",\"scrapePool\":");
     buf_add_json(out, t->job);
     buf_add_char(out, '}');

@@ -12,12 +12,31 @@
 
 /* ---- the choice ---- */
 
+static bool found_holds(const struct target *t, struct str needle)
+{
+    struct labels l;
+    labels_init(&l, NULL);
+    target_discovered(t, &l);
+    bool holds = page_labels_hold(l.v, l.n, needle);
+    labels_free(&l);
+    return holds;
+}
+
+static void add_found(struct buf *out, const struct target *t)
+{
+    struct labels l;
+    labels_init(&l, NULL);
+    target_discovered(t, &l);
+    page_labels(out, l.v, l.n, NULL);
+    labels_free(&l);
+}
+
 static bool matches(const struct target *t, const struct page_filter *f)
 {
     struct str needle = str_of(f->text);
     return (!f->job[0] || str_eq_c(t->job, f->job)) &&
            (!f->state[0] || strcmp(f->state, t->dropped ? "dropped" : "active") == 0) &&
-           (page_holds(str_of(t->url), needle) || page_labels_hold(t->discovered, t->discovered_n, needle) ||
+           (page_holds(str_of(t->url), needle) || found_holds(t, needle) ||
             page_labels_hold(t->labels, t->labels_n, needle));
 }
 
@@ -167,7 +186,7 @@ static void add_rows(struct buf *out, const struct web_view *v, const struct scr
             begin_job(out, t->job);
         }
         buf_add_c(out, "<tr><td data-l=\"Found\">");
-        page_labels(out, t->discovered, t->discovered_n, NULL);
+        add_found(out, t);
         buf_add_c(out, "</td><td data-l=\"Becomes\">");
         add_outcome(out, v, t);
         buf_add_c(out, "</td></tr>\n");

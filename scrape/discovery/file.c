@@ -15,12 +15,12 @@
 struct group_file {
     char *path;
     struct stat st; /* when it was last read, well or not; st_ino 0 = never */
-    struct config_group *groups;
-    size_t groups_n;
+    struct discovery_sets sets;
     bool found; /* by the present look */
 };
 
 struct file_source {
+    struct label_names *names;
     char **patterns;
     bool *matched; /* by pattern, at the last look */
     size_t patterns_n;
@@ -29,9 +29,10 @@ struct file_source {
     size_t files_n, files_cap;
 };
 
-struct file_source *file_source_new(const struct config_file_sd *config)
+struct file_source *file_source_new(const struct config_file_sd *config, struct label_names *names)
 {
     struct file_source *s = xcalloc(1, sizeof *s);
+    s->names = names;
     s->patterns_n = config->files_n;
     s->patterns = xcalloc(config->files_n, sizeof(char *));
     s->matched = xcalloc(config->files_n, sizeof(bool));
@@ -45,7 +46,7 @@ struct file_source *file_source_new(const struct config_file_sd *config)
 
 static void group_file_free(struct group_file *f)
 {
-    config_groups_free(f->groups, f->groups_n);
+    discovery_sets_free(&f->sets);
     free(f->path);
 }
 
@@ -89,7 +90,7 @@ void file_source_dirs(const struct file_source *s, void (*fn)(void *ctx, const c
 void file_source_add(const struct file_source *s, struct discovery_sets *sets)
 {
     for (size_t i = 0; i < s->files_n; i++)
-        discovery_static_add(sets, s->files[i].groups, s->files[i].groups_n, s->files[i].path);
+        discovery_sets_add_all(sets, &s->files[i].sets);
 }
 
 /* ---- looking ---- */
@@ -103,6 +104,7 @@ static struct group_file *find_file(struct file_source *s, const char *path)
     s->files = xgrow(s->files, &s->files_cap, s->files_n + 1, sizeof *s->files);
     struct group_file *f = &s->files[s->files_n++];
     *f = (struct group_file){.path = xstrdup(path)};
+    discovery_sets_init(&f->sets, s->names);
     return f;
 }
 
@@ -129,9 +131,9 @@ static bool read_file(struct group_file *f, struct buf *errors)
     size_t n;
     if (!config_groups_from_file(f->path, &groups, &n, errors))
         return false;
-    config_groups_free(f->groups, f->groups_n);
-    f->groups = groups;
-    f->groups_n = n;
+    discovery_sets_clear(&f->sets);
+    discovery_static_add(&f->sets, groups, n, f->path);
+    config_groups_free(groups, n);
     return true;
 }
 

@@ -1,54 +1,119 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* manager: keeps the sources of all jobs, looks at them when they may have changed, and tells the label
-   sets.
+/* manager: keeps the sources of all jobs, and tells a job's label sets when one of them has news.
 
-   Files are watched by directory (inotify), because editors and Kubernetes replace files and links rather
-   than write into them. An event only makes us look soon; the refresh interval makes us look where inotify
-   sees nothing (network file systems, links into other directories). */
+   Sources that ask over the network are shared: jobs with the same entry have the same source, and a reload that leaves
+   an entry as it is leaves its source alone. Files are looked at here: an event only makes us look soon; the refresh
+   interval makes us look where inotify sees nothing (network file systems, links into other directories). */
 #include "discovery.h"
 
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "file_watch.h"
 #include "source.h"
 
-#define COALESCE_MS 200
+#define SPACING_MS 200 /* between two updates of a job */
+#define SOON_MS 10     /* so that news that come together go together */
 #define ERRORS_MAX 65536
 
 struct job_sources {
     const struct config_job *job;
+    struct discovery_sets fixed; /* static_configs */
     struct file_source **files;
     size_t files_n;
     int64_t *refresh_at_ms; /* by file source */
+    struct source **sources;
+    size_t sources_n;
+    struct discovery_sets left; /* of sources that are gone, until all that came have been good once */
+    int64_t told_ms;
+    bool news;
 };
 
 struct discovery {
-    struct loop *loop;
+    struct source_host host;
     discovery_update_fn *fn;
     void *ctx;
     struct config *config; /* NULL before the first apply */
     struct job_sources *jobs;
     size_t jobs_n;
-    struct arena arena; /* of one update */
-    int inotify_fd;
-    struct loop_timer soon;    /* something happened: look at everything */
+    struct source **sources; /* each once */
+    size_t sources_n, sources_cap;
+    uint64_t epoch; /* of the present generation */
+    struct file_watch *watch;
     struct loop_timer refresh; /* the next refresh interval that is over */
+    struct loop_timer tell;    /* the next update that may go */
 };
 
-struct discovery *discovery_new(struct loop *loop, discovery_update_fn *fn, void *ctx)
+/* ---- telling ---- */
+
+static bool all_known(const struct job_sources *js)
 {
-    struct discovery *d = xcalloc(1, sizeof *d);
-    d->loop = loop;
-    d->fn = fn;
-    d->ctx = ctx;
-    d->inotify_fd = -1;
-    arena_init(&d->arena);
-    return d;
+    bool known = true;
+    for (size_t i = 0; i < js->sources_n; i++)
+        known &= js->sources[i]->known;
+    return known;
 }
+
+static void collect(const struct job_sources *js, struct discovery_sets *sets)
+{
+    discovery_sets_add_all(sets, &js->fixed);
+    for (size_t i = 0; i < js->files_n; i++)
+        file_source_add(js->files[i], sets);
+    for (size_t i = 0; i < js->sources_n; i++)
+        js->sources[i]->kind->add(js->sources[i], sets);
+}
+
+static void emit(struct discovery *d, struct job_sources *js)
+{
+    struct discovery_sets sets;
+    discovery_sets_init(&sets, d->host.names);
+    collect(js, &sets);
+    if (js->left.n > 0 && all_known(js))
+        discovery_sets_free(&js->left);
+    discovery_sets_add_all(&sets, &js->left);
+    js->news = false;
+    js->told_ms = loop_now(d->host.loop);
+    d->fn(d->ctx, js->job, sets.v, sets.n);
+    discovery_sets_free(&sets);
+}
+
+static void on_tell(void *ctx);
+
+static void arm_tell(struct discovery *d)
+{
+    int64_t next = INT64_MAX, now = loop_now(d->host.loop);
+    for (size_t i = 0; i < d->jobs_n; i++) {
+        const struct job_sources *js = &d->jobs[i];
+        int64_t at = js->told_ms + SPACING_MS > now + SOON_MS ? js->told_ms + SPACING_MS : now + SOON_MS;
+        next = js->news && at < next ? at : next;
+    }
+    if (next < INT64_MAX && (d->tell.slot == 0 || d->tell.at_ms > next))
+        loop_timer_set(d->host.loop, &d->tell, next, on_tell, d);
+}
+
+static void on_tell(void *ctx)
+{
+    struct discovery *d = ctx;
+    for (size_t i = 0; i < d->jobs_n; i++) {
+        struct job_sources *js = &d->jobs[i];
+        if (js->news && loop_now(d->host.loop) >= js->told_ms + SPACING_MS)
+            emit(d, js);
+    }
+    arm_tell(d);
+}
+
+static void on_changed(void *ctx, struct source *s)
+{
+    struct discovery *d = ctx;
+    for (size_t i = 0; i < d->jobs_n; i++) {
+        for (size_t k = 0; k < d->jobs[i].sources_n; k++)
+            d->jobs[i].news |= d->jobs[i].sources[k] == s;
+    }
+    arm_tell(d);
+}
+
+/* ---- files ---- */
 
 static void log_errors(struct buf *errors)
 {
@@ -61,49 +126,50 @@ static void log_errors(struct buf *errors)
     buf_clear(errors);
 }
 
-static void emit(struct discovery *d, const struct job_sources *js)
-{
-    struct discovery_sets sets;
-    discovery_sets_init(&sets, &d->arena);
-    discovery_static_add(&sets, js->job->static_groups, js->job->static_groups_n, NULL);
-    for (size_t i = 0; i < js->files_n; i++)
-        file_source_add(js->files[i], &sets);
-    d->fn(d->ctx, js->job, sets.v, sets.n);
-    discovery_sets_free(&sets);
-    arena_reset(&d->arena);
-}
-
-/* ---- looking again ---- */
-
 static void arm_refresh(struct discovery *d);
+
+/* Looks at the job's files that are due; true when one has news. */
+static bool look_at_files(struct job_sources *js, bool all, int64_t now)
+{
+    struct buf errors;
+    bool changed = false;
+    buf_init(&errors, ERRORS_MAX);
+    for (size_t k = 0; k < js->files_n; k++) {
+        if (!all && js->refresh_at_ms[k] > now)
+            continue;
+        changed |= file_source_look(js->files[k], &errors);
+        js->refresh_at_ms[k] = now + file_source_refresh_ms(js->files[k]);
+    }
+    log_errors(&errors);
+    buf_free(&errors);
+    return changed;
+}
 
 static void look(struct discovery *d, bool all)
 {
-    int64_t now = loop_now(d->loop);
-    struct buf errors;
-    buf_init(&errors, ERRORS_MAX);
     for (size_t i = 0; i < d->jobs_n; i++) {
-        struct job_sources *js = &d->jobs[i];
-        bool changed = false;
-        for (size_t k = 0; k < js->files_n; k++) {
-            if (!all && js->refresh_at_ms[k] > now)
-                continue;
-            changed |= file_source_look(js->files[k], &errors);
-            js->refresh_at_ms[k] = now + file_source_refresh_ms(js->files[k]);
-        }
-        log_errors(&errors);
-        if (changed)
-            emit(d, js);
+        if (look_at_files(&d->jobs[i], all, loop_now(d->host.loop)))
+            emit(d, &d->jobs[i]);
     }
-    buf_free(&errors);
     arm_refresh(d);
 }
 
-static void watch_dirs(struct discovery *d);
-
-static void on_soon(void *ctx)
+static void on_event(void *ctx)
 {
     look(ctx, true);
+}
+
+static void watch_dir(void *ctx, const char *dir)
+{
+    file_watch_add(ctx, dir);
+}
+
+static void watch_dirs(struct discovery *d)
+{
+    for (size_t i = 0; d->watch && i < d->jobs_n; i++) {
+        for (size_t k = 0; k < d->jobs[i].files_n; k++)
+            file_source_dirs(d->jobs[i].files[k], watch_dir, d->watch);
+    }
 }
 
 static void on_refresh(void *ctx)
@@ -120,70 +186,19 @@ static void arm_refresh(struct discovery *d)
             next = d->jobs[i].refresh_at_ms[k] < next ? d->jobs[i].refresh_at_ms[k] : next;
     }
     if (next == INT64_MAX)
-        loop_timer_clear(d->loop, &d->refresh);
+        loop_timer_clear(d->host.loop, &d->refresh);
     else
-        loop_timer_set(d->loop, &d->refresh, next, on_refresh, d);
-}
-
-/* ---- inotify ---- */
-
-static void on_inotify(void *ctx, int fd, uint32_t events)
-{
-    struct discovery *d = ctx;
-    char drop[4096];
-    (void)events;
-    while (read(fd, drop, sizeof drop) > 0)
-        continue;
-    if (d->soon.slot == 0)
-        loop_timer_set(d->loop, &d->soon, loop_now(d->loop) + COALESCE_MS, on_soon, d);
-}
-
-static void watch_dir(void *ctx, const char *dir)
-{
-    struct discovery *d = ctx;
-    uint32_t what = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB;
-    if (inotify_add_watch(d->inotify_fd, dir, what | IN_ONLYDIR) < 0)
-        log_debug("discovery", "cannot watch %s, its files are looked at once per refresh_interval", dir);
-}
-
-static void watch_dirs(struct discovery *d)
-{
-    for (size_t i = 0; d->inotify_fd >= 0 && i < d->jobs_n; i++) {
-        for (size_t k = 0; k < d->jobs[i].files_n; k++)
-            file_source_dirs(d->jobs[i].files[k], watch_dir, d);
-    }
-}
-
-static void unwatch(struct discovery *d)
-{
-    if (d->inotify_fd < 0)
-        return;
-    loop_fd_clear(d->loop, d->inotify_fd);
-    close(d->inotify_fd);
-    d->inotify_fd = -1;
-}
-
-static bool has_files(const struct discovery *d)
-{
-    for (size_t i = 0; i < d->jobs_n; i++) {
-        if (d->jobs[i].files_n > 0)
-            return true;
-    }
-    return false;
+        loop_timer_set(d->host.loop, &d->refresh, next, on_refresh, d);
 }
 
 /* A new descriptor for each generation forgets the directories of the old one. */
 static void rewatch(struct discovery *d)
 {
-    unwatch(d);
-    if (!has_files(d))
-        return;
-    d->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (d->inotify_fd < 0) {
-        log_warn("discovery", "no inotify: files are looked at once per refresh_interval");
-        return;
-    }
-    loop_fd_set(d->loop, d->inotify_fd, EPOLLIN, on_inotify, d);
+    bool files = false;
+    for (size_t i = 0; i < d->jobs_n; i++)
+        files |= d->jobs[i].files_n > 0;
+    file_watch_free(d->watch);
+    d->watch = files ? file_watch_new(d->host.loop, on_event, d) : NULL;
     watch_dirs(d);
 }
 
@@ -196,8 +211,11 @@ static void sources_free(struct job_sources *jobs, size_t n)
             if (jobs[i].files[k])
                 file_source_free(jobs[i].files[k]);
         }
+        discovery_sets_free(&jobs[i].fixed);
+        discovery_sets_free(&jobs[i].left);
         free(jobs[i].files);
         free(jobs[i].refresh_at_ms);
+        free(jobs[i].sources);
     }
     free(jobs);
 }
@@ -212,7 +230,7 @@ static struct job_sources *find_job(struct job_sources *jobs, size_t n, const ch
 }
 
 /* Takes an old source out of its job when it is the same. */
-static struct file_source *take_source(struct job_sources *old, const struct config_file_sd *config)
+static struct file_source *take_file(struct discovery *d, struct job_sources *old, const struct config_file_sd *config)
 {
     for (size_t i = 0; old && i < old->files_n; i++) {
         struct file_source *s = old->files[i];
@@ -221,25 +239,73 @@ static struct file_source *take_source(struct job_sources *old, const struct con
             return s;
         }
     }
-    return file_source_new(config);
+    return file_source_new(config, d->host.names);
+}
+
+/* The source of an entry, opened unless there is one; the present generation wants it. */
+static struct source *want_source(struct discovery *d, const struct config_sd *config)
+{
+    struct source *s = NULL;
+    for (size_t i = 0; i < d->sources_n && !s; i++)
+        s = d->sources[i]->config->hash == config->hash ? d->sources[i] : NULL;
+    if (!s) {
+        s = source_kinds[config->kind]->open(config, &d->host);
+        s->owner = config_ref(d->config);
+        d->sources = xgrow(d->sources, &d->sources_cap, d->sources_n + 1, sizeof(struct source *));
+        d->sources[d->sources_n++] = s;
+    }
+    s->epoch = d->epoch;
+    return s;
+}
+
+static void close_source(struct source *s)
+{
+    struct config *owner = s->owner;
+    s->kind->close(s);
+    config_unref(owner);
+}
+
+static void close_unwanted(struct discovery *d)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->sources_n; i++) {
+        if (d->sources[i]->epoch == d->epoch)
+            d->sources[kept++] = d->sources[i];
+        else
+            close_source(d->sources[i]);
+    }
+    d->sources_n = kept;
+}
+
+/* What the job has from sources that nobody wants any more: it stays while those that came have nothing to say. */
+static void keep_left(struct discovery *d, struct job_sources *js, const struct job_sources *old)
+{
+    discovery_sets_init(&js->left, d->host.names);
+    if (!old || all_known(js))
+        return;
+    discovery_sets_add_all(&js->left, &old->left);
+    for (size_t i = 0; i < old->sources_n; i++) {
+        if (old->sources[i]->epoch != d->epoch)
+            old->sources[i]->kind->add(old->sources[i], &js->left);
+    }
 }
 
 static void take_job(struct discovery *d, struct job_sources *js, const struct config_job *job,
                      struct job_sources *old)
 {
-    struct buf errors;
-    buf_init(&errors, ERRORS_MAX);
     js->job = job;
+    discovery_sets_init(&js->fixed, d->host.names);
+    discovery_static_add(&js->fixed, job->static_groups, job->static_groups_n, NULL);
     js->files_n = job->file_sd_n;
-    js->files = xcalloc(job->file_sd_n, sizeof(struct file_source *));
-    js->refresh_at_ms = xcalloc(job->file_sd_n, sizeof(int64_t));
-    for (size_t i = 0; i < job->file_sd_n; i++) {
-        js->files[i] = take_source(old, &job->file_sd[i]);
-        file_source_look(js->files[i], &errors);
-        js->refresh_at_ms[i] = loop_now(d->loop) + file_source_refresh_ms(js->files[i]);
-    }
-    log_errors(&errors);
-    buf_free(&errors);
+    js->files = xcalloc(job->file_sd_n + 1, sizeof(struct file_source *));
+    js->refresh_at_ms = xcalloc(job->file_sd_n + 1, sizeof(int64_t));
+    for (size_t i = 0; i < job->file_sd_n; i++)
+        js->files[i] = take_file(d, old, &job->file_sd[i]);
+    look_at_files(js, true, loop_now(d->host.loop));
+    js->sources = xcalloc(job->sd_n + 1, sizeof(struct source *));
+    js->sources_n = job->sd_n;
+    for (size_t i = 0; i < job->sd_n; i++)
+        js->sources[i] = want_source(d, &job->sd[i]);
 }
 
 void discovery_apply(struct discovery *d, struct config *config)
@@ -247,14 +313,17 @@ void discovery_apply(struct discovery *d, struct config *config)
     struct job_sources *old = d->jobs;
     size_t old_n = d->jobs_n;
     struct config *old_config = d->config;
+    d->epoch++;
     d->config = config_ref(config);
+    struct job_sources *jobs = xcalloc(config->jobs_n + 1, sizeof *jobs);
+    for (size_t i = 0; i < config->jobs_n; i++)
+        take_job(d, &jobs[i], &config->jobs[i], find_job(old, old_n, config->jobs[i].job_name));
+    for (size_t i = 0; i < config->jobs_n; i++)
+        keep_left(d, &jobs[i], find_job(old, old_n, config->jobs[i].job_name));
+    d->jobs = jobs;
     d->jobs_n = config->jobs_n;
-    d->jobs = xcalloc(config->jobs_n, sizeof *d->jobs);
-    for (size_t i = 0; i < config->jobs_n; i++) {
-        const struct config_job *job = &config->jobs[i];
-        take_job(d, &d->jobs[i], job, find_job(old, old_n, job->job_name));
-    }
     sources_free(old, old_n);
+    close_unwanted(d);
     if (old_config)
         config_unref(old_config);
     rewatch(d);
@@ -263,56 +332,79 @@ void discovery_apply(struct discovery *d, struct config *config)
         emit(d, &d->jobs[i]);
 }
 
+/* ---- life ---- */
+
+struct discovery *discovery_new(struct loop *loop, const char *user_agent, discovery_update_fn *fn, void *ctx)
+{
+    struct discovery *d = xcalloc(1, sizeof *d);
+    d->host = (struct source_host){
+        .loop = loop, .user_agent = user_agent, .names = label_names_new(), .changed = on_changed, .ctx = d};
+    d->fn = fn;
+    d->ctx = ctx;
+    return d;
+}
+
 void discovery_free(struct discovery *d)
 {
     if (!d)
         return;
-    unwatch(d);
-    loop_timer_clear(d->loop, &d->soon);
-    loop_timer_clear(d->loop, &d->refresh);
+    file_watch_free(d->watch);
+    loop_timer_clear(d->host.loop, &d->refresh);
+    loop_timer_clear(d->host.loop, &d->tell);
     sources_free(d->jobs, d->jobs_n);
+    for (size_t i = 0; i < d->sources_n; i++)
+        close_source(d->sources[i]);
+    free(d->sources);
+    source_host_close(&d->host);
     if (d->config)
         config_unref(d->config);
-    arena_free(&d->arena);
+    label_names_release(d->host.names);
     free(d);
 }
 
-/* Static groups and files are looked at within discovery_apply, so nothing is waited for; kinds that ask
-   over the network will. */
+/* ---- looking in ---- */
+
 size_t discovery_waiting(const struct discovery *d)
 {
-    (void)d;
-    return 0;
-}
-
-/* Array and all into the arena: whoever gets it need not free. */
-static void copy_set(struct labels *to, const struct labels *from, struct arena *arena)
-{
-    *to = (struct labels){.n = from->n, .cap = from->n, .arena = arena};
-    to->v = arena_alloc(arena, (from->n + 1) * sizeof *to->v);
-    for (size_t i = 0; i < from->n; i++)
-        to->v[i] = (struct label){arena_str(arena, from->v[i].name), arena_str(arena, from->v[i].value)};
-}
-
-size_t discovery_once(const struct config_job *job, struct arena *arena, struct labels **out,
-                      struct buf *errors)
-{
-    struct discovery_sets sets;
-    discovery_sets_init(&sets, arena);
-    discovery_static_add(&sets, job->static_groups, job->static_groups_n, NULL);
-    struct file_source **files = xcalloc(job->file_sd_n, sizeof(struct file_source *));
-    for (size_t i = 0; i < job->file_sd_n; i++) {
-        files[i] = file_source_new(&job->file_sd[i]);
-        file_source_look(files[i], errors);
-        file_source_add(files[i], &sets);
+    size_t waiting = 0;
+    for (size_t i = 0; i < d->jobs_n; i++) {
+        bool looked = true;
+        for (size_t k = 0; k < d->jobs[i].sources_n; k++)
+            looked &= d->jobs[i].sources[k]->looked;
+        waiting += !looked;
     }
-    size_t n = sets.n;
-    *out = arena_alloc(arena, (n + 1) * sizeof **out);
-    for (size_t i = 0; i < n; i++)
-        copy_set(&(*out)[i], &sets.v[i], arena);
-    for (size_t i = 0; i < job->file_sd_n; i++)
-        file_source_free(files[i]);
-    free(files);
+    return waiting;
+}
+
+static void describe(const struct job_sources *js, const struct source *s,
+                     void (*fn)(void *ctx, const struct discovery_source_status *status), void *ctx)
+{
+    struct buf detail;
+    struct discovery_sets sets;
+    buf_init(&detail, 4096);
+    discovery_sets_init(&sets, NULL);
+    s->kind->describe(s, &detail);
+    s->kind->add(s, &sets);
+    struct discovery_source_status status = {
+        .kind = s->kind->name,
+        .job = js->job->job_name,
+        .detail = buf_c(&detail),
+        .looked = s->looked,
+        .error = s->error,
+        .failures = s->failures,
+        .changed_ms = s->changed_ms,
+        .sets = sets.n,
+    };
+    fn(ctx, &status);
     discovery_sets_free(&sets);
-    return n;
+    buf_free(&detail);
+}
+
+void discovery_each_source(const struct discovery *d,
+                           void (*fn)(void *ctx, const struct discovery_source_status *status), void *ctx)
+{
+    for (size_t i = 0; i < d->jobs_n; i++) {
+        for (size_t k = 0; k < d->jobs[i].sources_n; k++)
+            describe(&d->jobs[i], d->jobs[i].sources[k], fn, ctx);
+    }
 }

@@ -37,12 +37,17 @@ static void print_set(const struct labels *l, struct buf *out)
     arena_free(&arena);
 }
 
-static void note_update(void *ctx, const struct config_job *job, const struct labels *sets, size_t n)
+static void note_update(void *ctx, const struct config_job *job, struct label_set *const *sets, size_t n)
 {
     (void)ctx;
     buf_addf(&trace, "%s:", job->job_name);
-    for (size_t i = 0; i < n; i++)
-        print_set(&sets[i], &trace);
+    for (size_t i = 0; i < n; i++) {
+        struct labels l;
+        labels_init(&l, NULL);
+        label_set_add(sets[i], &l);
+        print_set(&l, &trace);
+        labels_free(&l);
+    }
     buf_add_char(&trace, '\n');
     if (++updates == updates_wanted)
         loop_stop(loop);
@@ -104,7 +109,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(dir));
     log_set_level("error");
     loop = loop_new();
-    discovery = discovery_new(loop, note_update, NULL);
+    discovery = discovery_new(loop, "test", note_update, NULL);
     buf_init(&trace, 1 << 20);
     updates_wanted = -1;
     return 0;

@@ -160,7 +160,11 @@ static void dropped_target_keeps_its_labels_and_the_rule(void **state)
     assert_int_equal(t->labels_n, 0);
     struct buf got;
     buf_init(&got, 65536);
-    print_labels(t->discovered, t->discovered_n, &got);
+    struct labels found;
+    labels_init(&found, NULL);
+    target_discovered(t, &found);
+    print_labels(found.v, found.n, &got);
+    labels_free(&found);
     assert_string_equal(buf_c(&got), "__address__=h __always_scrape_classic_histograms__=false "
                                      "__convert_classic_histograms_to_nhcb__=false __meta_x=no "
                                      "__metrics_path__=/metrics __scheme__=http __scrape_interval__=1m "

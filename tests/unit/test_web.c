@@ -35,8 +35,6 @@ static struct label labels[] = {
 };
 static struct target active = {.refs = 1,
                                .job = {"node", 4},
-                               .discovered = discovered,
-                               .discovered_n = 2,
                                .labels = labels,
                                .labels_n = 3,
                                .url = (char[]){"http://127.0.0.1:9100/metrics"},
@@ -49,9 +47,9 @@ static struct target evil = {.refs = 1,
                              .url = (char[]){"javascript:alert(1)//" EVIL},
                              .interval_ms = 90000,
                              .timeout_ms = 500};
-static struct target dropped = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
+static struct target dropped = {.refs = 1, .job = {"node", 4},
                                 .dropped = true, .drop = TARGET_BY_RULE, .dropped_by = 2};
-static struct target of_others = {.refs = 1, .job = {"node", 4}, .discovered = discovered, .discovered_n = 2,
+static struct target of_others = {.refs = 1, .job = {"node", 4},
                                   .labels = labels, .labels_n = 3, .url = (char[]){"http://other:9100/metrics"},
                                   .phase = 0x123456789abcdef, .dropped = true, .drop = TARGET_BY_SHARD};
 
@@ -1251,7 +1249,13 @@ int main(void)
     if (!mkdtemp(dir))
         return 1;
     curl_global_init(CURL_GLOBAL_DEFAULT);
+    struct label_set *found = label_set_new(NULL, &(struct labels){.v = discovered, .n = 2});
+    struct label_set *nothing = label_set_new(NULL, &(struct labels){0});
+    active.found = dropped.found = of_others.found = found;
+    evil.found = active.defaults = evil.defaults = dropped.defaults = of_others.defaults = nothing;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    label_set_unref(found);
+    label_set_unref(nothing);
     curl_global_cleanup();
     static const char *const files[] = {"bad.yml", "empty.yml", "token", "web.yml", "tls.yml", "server.key",
                                         "server.crt"};

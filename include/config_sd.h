@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config_sd: one entry of a job's *_sd_configs that asks over the network. Defaults and rules are Prometheus's, from
+   discovery/KIND/ of its source, unless a field says otherwise. */
+#ifndef OBSAGENT_CONFIG_SD_H
+#define OBSAGENT_CONFIG_SD_H
+
+#include "http.h"
+
+#include <stdint.h>
+
+struct config_texts {
+    char **v;
+    size_t n;
+};
+
+/* In the order of the bits of config_kubernetes_sd.attach. */
+enum config_kube_role {
+    CONFIG_KUBE_NODE, CONFIG_KUBE_POD, CONFIG_KUBE_SERVICE, CONFIG_KUBE_ENDPOINTS, CONFIG_KUBE_ENDPOINTSLICE,
+    CONFIG_KUBE_INGRESS, CONFIG_KUBE_ROLES
+};
+
+struct config_kube_selector {
+    enum config_kube_role role;
+    char *label, *field; /* NULL = none */
+};
+
+struct config_kubernetes_sd {
+    enum config_kube_role role;
+    char *api_server;      /* NULL = as kubeconfig_file says, else in-cluster */
+    char *kubeconfig_file; /* NULL = none */
+    bool own_namespace;
+    struct config_texts namespaces; /* none = all */
+    struct config_kube_selector *selectors; /* at most one of a role */
+    size_t selectors_n;
+    bool attach_node, attach_namespace, attach_deployment, attach_job, attach_cronjob;
+};
+
+/* obsagent's own: the pods of one node, from its kubelet. */
+struct config_kubelet_sd {
+    char *host;      /* NULL = NODE_IP of the environment, else 127.0.0.1 */
+    char *node_name; /* NULL = NODE_NAME of the environment, else what the pods say */
+    uint64_t port;
+    char *scheme;
+};
+
+struct config_http_sd {
+    char *url;
+};
+
+enum config_sd_kind { CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_KINDS };
+
+struct config_sd {
+    enum config_sd_kind kind;
+    uint64_t hash; /* over the kind and all fields, secrets included: equal hash, the same source */
+    int64_t refresh_interval_ms; /* 0 for kinds that watch */
+    struct http_options http;
+    union {
+        struct config_kubernetes_sd kubernetes;
+        struct config_kubelet_sd kubelet;
+        struct config_http_sd http_sd;
+    };
+};
+
+#endif
