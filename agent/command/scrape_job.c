@@ -42,12 +42,21 @@ static struct str value_of(const struct label *labels, size_t n, const char *nam
     return STR_NULL;
 }
 
+static bool has_address(const struct target *t, struct str wanted)
+{
+    struct labels found;
+    labels_init(&found, NULL);
+    target_discovered(t, &found);
+    bool has = str_eq(wanted, labels_get(&found, STR("__address__")));
+    labels_free(&found);
+    return has;
+}
+
 static bool is_meant(const struct scrape_flags *f, const struct target *t)
 {
     struct str wanted = str_of(f->target);
     return !f->target || (t->url && str_eq_c(wanted, t->url)) ||
-           str_eq(wanted, value_of(t->labels, t->labels_n, "instance")) ||
-           str_eq(wanted, value_of(t->discovered, t->discovered_n, "__address__"));
+           str_eq(wanted, value_of(t->labels, t->labels_n, "instance")) || has_address(t, wanted);
 }
 
 static enum scrape_exit scrape_target(struct walk *w, struct target *t)
