@@ -197,6 +197,13 @@ run: all
 
 install: all
 	install -D -m 0755 build/release/obsagent $(DESTDIR)$(PREFIX)/bin/obsagent
+	@mkdir -p build/manual
+	build/release/obsagent help man >build/manual/obsagent.1
+	build/release/obsagent help completion bash >build/manual/obsagent.bash
+	build/release/obsagent help completion zsh >build/manual/_obsagent
+	install -D -m 0644 build/manual/obsagent.1 $(DESTDIR)$(PREFIX)/share/man/man1/obsagent.1
+	install -D -m 0644 build/manual/obsagent.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/obsagent
+	install -D -m 0644 build/manual/_obsagent $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_obsagent
 
 format: build/.deps-test
 	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')

@@ -11,12 +11,6 @@
 
 #define MEMORY_RESERVE ((size_t)1 << 20)
 
-struct command {
-    const char *name;
-    int (*fn)(int argc, char **argv);
-    const char *help;
-};
-
 static const struct command COMMANDS[] = {
     {"run", command_run, "scrape, buffer and forward (the default)"},
     {"check", command_check, "validate configuration files, every error with its place"},
@@ -28,6 +22,12 @@ static const struct command COMMANDS[] = {
     {"help", command_help, "help on commands and on the configuration"},
 };
 #define COMMANDS_N (sizeof COMMANDS / sizeof COMMANDS[0])
+
+const struct command *command_list(size_t *n)
+{
+    *n = COMMANDS_N;
+    return COMMANDS;
+}
 
 static const struct command *find_command(const char *name)
 {

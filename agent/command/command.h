@@ -4,8 +4,20 @@
 #ifndef OBSAGENT_COMMAND_H
 #define OBSAGENT_COMMAND_H
 
+#include <stddef.h>
+
 #define OBSAGENT_VERSION "0.1.0"
+#define OBSAGENT_RELEASED "2026-11-21" /* the date of the manual */
 #define OBSAGENT_USER_AGENT "obsagent/" OBSAGENT_VERSION
+
+struct command {
+    const char *name;
+    int (*fn)(int argc, char **argv);
+    const char *help; /* a line */
+};
+
+/* All of them, as main knows them: the manual and completion ask each for its --help=FORMAT. */
+const struct command *command_list(size_t *n);
 
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);

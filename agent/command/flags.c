@@ -6,12 +6,11 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "flags_help.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HELP_COLUMN 34
 
 static void list_push(struct flag_list *list, char *owned)
 {
@@ -145,21 +144,6 @@ static bool looks_like_flag(const char *arg)
     return arg[0] == '-' && arg[1] != '\0' && !(arg[1] >= '0' && arg[1] <= '9');
 }
 
-static void print_help(const struct flag_command *command)
-{
-    printf("%s\n\n%s\n", command->synopsis, command->text);
-    if (command->flags_n)
-        printf("\nFlags:\n");
-    for (size_t i = 0; i < command->flags_n; i++) {
-        const struct flag *f = &command->flags[i];
-        int width = printf("  --%s%s%s", f->name, f->arg ? "=" : "", f->arg ? f->arg : "");
-        if (width < HELP_COLUMN)
-            printf("%*s%s\n", HELP_COLUMN - width, "", f->help);
-        else
-            printf("\n%*s%s\n", HELP_COLUMN, "", f->help);
-    }
-}
-
 /* Takes the flag at argv[i]; *used says how many words it took. */
 static enum flag_outcome take_flag(const struct flag_command *command, int argc, char **argv, int i, int *used)
 {
@@ -168,8 +152,10 @@ static enum flag_outcome take_flag(const struct flag_command *command, int argc,
     struct str name = split_flag(argv[i], &value);
     *used = 1;
     if (str_eq_c(name, "help") || str_eq_c(name, "h")) {
-        print_help(command);
-        return FLAGS_HELP;
+        if (flags_help(command, value))
+            return FLAGS_HELP;
+        fprintf(stderr, "--help: \"%s\" is not text, man, bash or zsh\n", value);
+        return FLAGS_USAGE;
     }
     const struct flag *flag = flag_find(command, name);
     if (!flag) {

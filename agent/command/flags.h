@@ -31,12 +31,15 @@ struct flag {
     const char *name; /* without dashes */
     enum flag_kind kind;
     void *target;     /* where the value goes; the caller sets the default before */
-    const char *arg;  /* what to call the value in --help, NULL for bools (and lists of them: FLAG_CSV) */
+    const char *arg;  /* what to call the value in --help, NULL for bools (and lists of them: FLAG_CSV). "a|b" are the
+                         values there are, FILE and DIR are completed by shells */
     const char *help;
 };
 
 struct flag_command {
-    const char *synopsis; /* "obsagent sink --listen ADDR [flags]" */
+    /* "obsagent sink FILE... [flags]", one line for each way to use it. Completion reads the first line as flags_help.h
+       says. */
+    const char *synopsis;
     const char *text;     /* what it does, a few lines */
     const struct flag *flags;
     size_t flags_n;
@@ -46,8 +49,8 @@ enum flag_outcome { FLAGS_OK, FLAGS_HELP, FLAGS_USAGE };
 
 /* Reads argv[1..argc): `-name` and `--name` are the same, `--name=value` and `--name value` too (bools take a value
    only with =), `--` ends flags. What is not a flag is moved, in order, to argv[1..*positional_n]. `--help` prints help
-   to stdout (FLAGS_HELP: exit 0). A mistake prints one line to stderr, with a suggestion for an unknown name
-   (FLAGS_USAGE: exit 2). */
+   to stdout (FLAGS_HELP: exit 0), --help=FORMAT the same for other readers (flags_help.h). A mistake prints one line to
+   stderr, with a suggestion for an unknown name (FLAGS_USAGE: exit 2). */
 enum flag_outcome flags_parse(const struct flag_command *command, int argc, char **argv, int *positional_n);
 /* For -envflag.enable: fills flags whose name is not in argv from the environment, with '.' read as '_', behind the
    prefix. Call before flags_parse. FLAGS_USAGE when a value is bad. */

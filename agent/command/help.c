@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* help: every field of the configuration, from the tables that load it. */
+/* help: commands and the fields of the configuration, as text, as the manual page and for shells: all from the tables
+   that read them. */
 #include "command.h"
 
 #include "base/buf.h"
 #include "config.h"
 #include "flags.h"
+#include "manual.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +24,37 @@ static int help_config(const char *section)
     return found ? 0 : 2;
 }
 
+/* The help of a command: it prints its own. */
+static int help_command(const char *word)
+{
+    size_t n;
+    const struct command *commands = command_list(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(commands[i].name, word) != 0)
+            continue;
+        char name[] = "help", flag[] = "--help";
+        char *argv[] = {name, flag, NULL};
+        return commands[i].fn(2, argv);
+    }
+    fprintf(stderr, "obsagent help: \"%s\" is no command (obsagent --help lists them), nor config, man or completion\n",
+            word);
+    return 2;
+}
+
+static int help_completion(const char *shell)
+{
+    if (shell && completion_print(shell))
+        return 0;
+    fprintf(stderr, "obsagent help: completion is for bash or zsh\n");
+    return 2;
+}
+
 int command_help(int argc, char **argv)
 {
     static const struct flag_command command = {
-        .synopsis = "obsagent help [config [SECTION]]",
-        .text = "Lists the fields of the configuration, of all sections or of one.",
+        .synopsis = "obsagent help config|man|completion|COMMAND [SECTION|bash|zsh]",
+        .text = "config lists the fields of the configuration, of all sections or of one; man prints the manual page\n"
+                "(obsagent help man | man -l -), completion a script for bash or zsh; a command's name, its flags.",
     };
     int words = 0;
     enum flag_outcome outcome = flags_parse(&command, argc, argv, &words);
@@ -37,8 +65,17 @@ int command_help(int argc, char **argv)
              "obsagent help config [SECTION] the fields of the configuration.");
         return 0;
     }
-    if (strcmp(argv[1], "config") == 0 && words <= 2)
-        return help_config(words == 2 ? argv[2] : NULL);
-    fprintf(stderr, "obsagent help: only `help` and `help config [SECTION]` are known\n");
-    return 2;
+    const char *word = argv[1], *more = words == 2 ? argv[2] : NULL;
+    if (strcmp(word, "config") == 0 && words <= 2)
+        return help_config(more);
+    if (strcmp(word, "completion") == 0 && words <= 2)
+        return help_completion(more);
+    if (words > 1) {
+        fprintf(stderr, "obsagent help: too many words (obsagent help --help)\n");
+        return 2;
+    }
+    if (strcmp(word, "man") != 0)
+        return help_command(word);
+    manual_print();
+    return 0;
 }

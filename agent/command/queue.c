@@ -459,7 +459,7 @@ int command_queue(int argc, char **argv)
         {"yes", FLAG_BOOL, &c.yes, NULL, "drop: really"},
         {"url", FLAG_STRING, &r->url, "URL", "replay: where to"},
         {"bearer-token-file", FLAG_STRING, &r->bearer_token_file, "FILE", "replay: with this token"},
-        {"protocol", FLAG_STRING, &r->protocol, "P", "replay: rw1, rw2, vm or auto (rw1)"},
+        {"protocol", FLAG_STRING, &r->protocol, "rw1|rw2|vm|auto", "replay: in this protocol (rw1)"},
         {"rate-limit", FLAG_STRING, &r->rate_limit, "BYTES", "replay: bytes a second"},
         {"config.file", FLAG_STRING, &r->config_file, "FILE", "replay: with the settings of an endpoint in there"},
         {"remote", FLAG_STRING, &r->remote, "NAME", "replay: of this one"},

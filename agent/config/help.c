@@ -143,3 +143,22 @@ bool config_help(const char *section, struct buf *out)
     }
     return true;
 }
+
+void config_help_each(void (*fn)(void *ctx, const struct config_help_line *line), void *ctx)
+{
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        const struct section *s = sections[i];
+        fn(ctx, &(struct config_help_line){.is_section = true, .name = s->name, .help = s->help,
+                                           .see = s->more ? s->more->name : NULL});
+        for (size_t k = 0; k < s->fields_n; k++) {
+            const struct field *f = &s->fields[k];
+            const char *words = f->words && *f->words == '|' ? f->words + 1 : f->words;
+            if (f->status == FIELD_LATER || f->status == FIELD_NEVER)
+                continue;
+            fn(ctx, &(struct config_help_line){.name = f->name, .help = f->help, .type = type_name(f),
+                                               .standard = f->standard, .words = words,
+                                               .see = f->section ? f->section->name : NULL,
+                                               .no_effect = f->status == FIELD_NO_EFFECT});
+        }
+    }
+}

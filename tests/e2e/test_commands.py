@@ -176,7 +176,7 @@ drop_me
     "help_config": Case("help config", 0, "~(?s:scrape_config: .*write_relabel_configs.*min_backoff .*1s.*)"),
     "help_section": Case("help config queue_config", 0, "~^queue_config: "),
     "help_unknown_section": Case("help config nope", 2, "", '~no section "nope"'),
-    "help_unknown": Case("help nope", 2, "", "~only `help`"),
+    "help_unknown": Case("help nope", 2, "", "~\"nope\" is no command"),
     "queue_nothing": Case("queue", 2, "", "~usage: obsagent queue ls"),
     "queue_verb": Case("queue list d", 2, "", "~usage: obsagent queue ls"),
     "queue_no_directory": Case("queue ls none", 1, "", "~cannot open none: No such file"),
