@@ -53,7 +53,7 @@ BENCH := $(patsubst tests/bench/%.c,build/release/bench/%,$(wildcard tests/bench
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
-.PHONY: all binary deps run test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
+.PHONY: all binary deps run manual test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -195,12 +195,15 @@ bench: all build/.deps-test
 run: all
 	@build/obsagent demo
 
-install: all
-	install -D -m 0755 build/release/obsagent $(DESTDIR)$(PREFIX)/bin/obsagent
+# The manual and what shells complete, as the program itself tells them.
+manual: all
 	@mkdir -p build/manual
-	build/release/obsagent help man >build/manual/obsagent.1
-	build/release/obsagent help completion bash >build/manual/obsagent.bash
-	build/release/obsagent help completion zsh >build/manual/_obsagent
+	$(V)build/obsagent help man >build/manual/obsagent.1
+	$(V)build/obsagent help completion bash >build/manual/obsagent.bash
+	$(V)build/obsagent help completion zsh >build/manual/_obsagent
+
+install: manual
+	install -D -m 0755 build/release/obsagent $(DESTDIR)$(PREFIX)/bin/obsagent
 	install -D -m 0644 build/manual/obsagent.1 $(DESTDIR)$(PREFIX)/share/man/man1/obsagent.1
 	install -D -m 0644 build/manual/obsagent.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/obsagent
 	install -D -m 0644 build/manual/_obsagent $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_obsagent

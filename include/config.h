@@ -186,17 +186,8 @@ struct relabel_rules *config_relabel_rules_from_file(const char *path, const cha
 bool config_groups_from_file(const char *path, struct config_group **groups, size_t *n, struct buf *errors) MUSTCHECK;
 void config_groups_free(struct config_group *groups, size_t n);
 
-/* Text of `obsagent help config`, made from the field tables. `section` NULL for all. False: no such section. */
+/* Text of `obsagent help config`, made from the field tables (config_help.h has them for other readers).
+   `section` NULL for all. False: no such section. */
 bool config_help(const char *section, struct buf *out);
-
-/* The same for other readers: a section, or a field of the one told last. */
-struct config_help_line {
-    bool is_section;
-    const char *name, *help;
-    const char *type, *standard, *words; /* of a field; standard and words may be NULL */
-    const char *see;                     /* the section of its items or members, or NULL */
-    bool no_effect;
-};
-void config_help_each(void (*fn)(void *ctx, const struct config_help_line *line), void *ctx);
 
 #endif

@@ -18,7 +18,7 @@ static void help_text(const struct flag_command *command, struct buf *out)
         size_t start = out->n;
         buf_addf(out, "  --%s%s%s", f->name, f->arg ? "=" : "", f->arg ? f->arg : "");
         size_t width = out->n - start;
-        if (width >= HELP_COLUMN) {
+        if (width > HELP_COLUMN - 2) {
             buf_add_char(out, '\n');
             width = 0;
         }

@@ -2,6 +2,7 @@
 /* help: the field tables as text for people. */
 #include <string.h>
 
+#include "config_help.h"
 #include "http_fields.h"
 
 static const struct section *const sections[] = {
