@@ -39,7 +39,6 @@ struct append_worker *append_worker_new(const struct append_worker_options *opti
     w->symbols = symbols_new();
     w->pending_since = -1;
     buf_init(&w->ids, SIZE_MAX / 2);
-    buf_init(&w->number, 64);
     if (!w->o.budget)
         w->o.budget = w->own_budget = budget_new();
     return w;
@@ -73,7 +72,6 @@ void append_worker_free(struct append_worker *w)
     block_builder_free(w->builder);
     symbols_free(w->symbols);
     buf_free(&w->ids);
-    buf_free(&w->number);
     budget_free(w->own_budget);
     free(w);
 }

@@ -273,13 +273,13 @@ static bool unknown_sample(struct append_scrape *s, const struct exposition_samp
 {
     if (!s->over_limit)
         step_family(s, sample->series);
-    enum append_made made = append_labels_make(s, sample);
-    if (made == APPEND_WRONG)
+    enum series_made made = append_labels_make(s, sample);
+    if (made == SERIES_IS_WRONG)
         return false;
-    s->post_relabel += made == APPEND_KEPT;
+    s->post_relabel += made == SERIES_IS_KEPT;
     if (s->over_limit)
         return true;
-    if (made == APPEND_DROPPED)
+    if (made == SERIES_IS_DROPPED)
         return push(s, sample, hash, STR_NULL, 0, SERIES_DROPPED);
     struct buf *ids = &s->t->worker->ids;
     if (!append_limit_take(s))

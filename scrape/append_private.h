@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "exposition.h"
+#include "series_labels.h"
 
 #include "append.h"
 #include "series.h"
@@ -36,7 +37,6 @@ struct append_worker {
     int64_t pending_since;
     struct buf ids; /* scratch: encoded ids of the series at hand */
     struct budget *own_budget; /* when none was given */
-    struct buf number; /* scratch: a number in another form */
     uint64_t series, series_bytes, duplicate_samples, out_of_bounds_samples;
     uint64_t limited_samples, exemplars, histograms;
 };
@@ -163,10 +163,8 @@ static inline bool append_diff_seen(const struct append_scrape *s, uint32_t entr
 
 /* ---- append_labels.c ---- */
 
-enum append_made { APPEND_KEPT, APPEND_DROPPED, APPEND_WRONG };
-
-/* Makes the final labels of an unknown series in s->labels, sorted. APPEND_WRONG sets s->err. */
-enum append_made append_labels_make(struct append_scrape *s, const struct exposition_sample *sample);
+/* Makes the final labels of an unknown series in s->labels, sorted. SERIES_IS_WRONG sets s->err. */
+enum series_made append_labels_make(struct append_scrape *s, const struct exposition_sample *sample);
 /* Interns sorted labels; their encoded ids are appended to out. */
 void append_labels_encode(struct append_worker *w, const struct labels *l, struct buf *out);
 

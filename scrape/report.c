@@ -48,11 +48,20 @@ size_t append_report_make(struct append_target *t)
 }
 
 /* Prometheus's five always, its three extra ones and vmagent's about series limits when they are asked for. */
-static bool is_written(const struct append_target *t, size_t report)
+static bool is_written(const struct config_job *job, uint64_t series_limit, size_t report)
 {
     if (report < APPEND_REPORTS_USUAL)
         return true;
-    return report < APPEND_REPORTS_EXTRA ? t->job->extra_scrape_metrics : t->settings.series_limit > 0;
+    return report < APPEND_REPORTS_EXTRA ? job->extra_scrape_metrics : series_limit > 0;
+}
+
+const char *series_report_name(const struct config_job *job, uint64_t series_limit, size_t n)
+{
+    for (size_t i = 0; i < APPEND_REPORTS; i++) {
+        if (is_written(job, series_limit, i) && n-- == 0)
+            return NAMES[i];
+    }
+    return NULL;
 }
 
 void append_report_write(struct append_target *t, int64_t ts_ms, const double values[APPEND_REPORTS])
@@ -61,7 +70,8 @@ void append_report_write(struct append_target *t, int64_t ts_ms, const double va
     for (size_t i = 0; i < APPEND_REPORTS; i++) {
         struct series_entry e;
         series_head(p, &e);
-        p = is_written(t, i) ? append_write_entry(t, &e, values[i], ts_ms) : series_skip(&e);
+        bool written = is_written(t->job, t->settings.series_limit, i);
+        p = written ? append_write_entry(t, &e, values[i], ts_ms) : series_skip(&e);
     }
 }
 

@@ -75,6 +75,7 @@ static bool flag_set(const struct flag *flag, const char *value, struct err *err
     case FLAG_BOOL:
         return units_parse_bool(s, flag->target) || err_set(err, "\"%s\" is not true or false", value);
     case FLAG_STRING:
+    case FLAG_OPTIONAL:
         *(const char **)flag->target = value;
         return true;
     case FLAG_LIST:
@@ -164,6 +165,8 @@ static enum flag_outcome take_flag(const struct flag_command *command, int argc,
     }
     if (!value && (flag->kind == FLAG_BOOL || (flag->kind == FLAG_CSV && !flag->arg))) {
         value = "true";
+    } else if (!value && flag->kind == FLAG_OPTIONAL) {
+        value = "";
     } else if (!value) {
         if (i + 1 >= argc) {
             fprintf(stderr, "--%s needs a value: %s\n", flag->name, flag->arg ? flag->arg : "value");
@@ -260,7 +263,8 @@ static void json_value(const struct flag *f, bool secret, struct buf *out)
     case FLAG_BOOL:
         buf_add_c(out, *(bool *)f->target ? "\"true\"" : "\"false\"");
         break;
-    case FLAG_STRING: {
+    case FLAG_STRING:
+    case FLAG_OPTIONAL: {
         const char *value = *(const char **)f->target;
         buf_add_json(out, str_of(!value ? "" : secret && value[0] ? "<secret>" : value));
         break;

@@ -13,6 +13,7 @@
 enum flag_kind {
     FLAG_BOOL,     /* bool: --x, --x=true, --x=false */
     FLAG_STRING,   /* const char *: the last one wins */
+    FLAG_OPTIONAL, /* const char *: "" for --x, which takes no further word; else as --x=value says */
     FLAG_LIST,     /* struct flag_list: repeatable */
     FLAG_CSV,      /* struct flag_list: repeatable, each split at commas outside quotes and brackets (vmagent's) */
     FLAG_U64,      /* uint64_t */

@@ -6,9 +6,10 @@
 #define ARGUMENTS_MAX 8
 #define WORDS_MAX ((size_t)64 << 10)
 
+/* Whether there must be one, as well as there may. */
 static bool takes_value(const struct flag *f)
 {
-    return f->arg != NULL;
+    return f->arg != NULL && f->kind != FLAG_OPTIONAL;
 }
 
 /* ---- bash: arms of a case over "command:flag" and "command:place" ---- */
@@ -96,10 +97,11 @@ void flags_help_zsh(const struct flag_command *command, struct buf *out)
     for (size_t i = 0; i < command->flags_n; i++) {
         const struct flag *f = &command->flags[i];
         bool many = f->kind == FLAG_LIST || f->kind == FLAG_CSV;
-        buf_addf(out, " \\\n            '%s--%s%s[", many ? "*" : "", f->name, takes_value(f) ? "=" : "");
+        bool optional = f->kind == FLAG_OPTIONAL;
+        buf_addf(out, " \\\n            '%s--%s%s[", many ? "*" : "", f->name, optional ? "=-" : f->arg ? "=" : "");
         zsh_text(str_of(f->help), out);
-        buf_add_char(out, ']');
-        if (takes_value(f))
+        buf_add_c(out, optional ? "]:" : "]");
+        if (f->arg)
             zsh_value(str_of(f->arg), out);
         buf_add_char(out, '\'');
     }

@@ -16,7 +16,9 @@ static void help_text(const struct flag_command *command, struct buf *out)
     for (size_t i = 0; i < command->flags_n; i++) {
         const struct flag *f = &command->flags[i];
         size_t start = out->n;
-        buf_addf(out, "  --%s%s%s", f->name, f->arg ? "=" : "", f->arg ? f->arg : "");
+        bool optional = f->kind == FLAG_OPTIONAL;
+        buf_addf(out, "  --%s%s%s%s", f->name, optional ? "[=" : f->arg ? "=" : "", f->arg ? f->arg : "",
+                 optional ? "]" : "");
         size_t width = out->n - start;
         if (width > HELP_COLUMN - 2) {
             buf_add_char(out, '\n');

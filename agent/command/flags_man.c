@@ -103,9 +103,9 @@ void flags_help_man(const struct flag_command *command, struct buf *out)
         flags_man_text(out, str_of(f->name));
         buf_add_c(out, "\\fR");
         if (f->arg) {
-            buf_add_c(out, "=\\fI");
+            buf_add_c(out, f->kind == FLAG_OPTIONAL ? "[=\\fI" : "=\\fI");
             flags_man_text(out, str_of(f->arg));
-            buf_add_c(out, "\\fR");
+            buf_add_c(out, f->kind == FLAG_OPTIONAL ? "\\fR]" : "\\fR");
         }
         buf_add_char(out, '\n');
         flags_man_text(out, str_of(f->help));

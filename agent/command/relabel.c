@@ -7,6 +7,7 @@
 #include "config.h"
 #include "flags.h"
 #include "relabel.h"
+#include "steps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,36 +24,10 @@ struct relabel_command {
     bool failed;
 };
 
-static void print_series(const char *lead, const struct labels *l, const char *tail)
+static void print(struct buf *out)
 {
-    struct buf out;
-    struct labels sorted;
-    buf_init(&out, TEXT_MAX);
-    labels_init(&sorted, l->arena);
-    for (size_t i = 0; i < l->n; i++)
-        labels_push(&sorted, l->v[i].name, l->v[i].value);
-    labels_sort(&sorted);
-    labels_format(&sorted, &out);
-    printf("%s%s%s\n", lead, buf_c(&out), tail);
-    labels_free(&sorted);
-    buf_free(&out);
-}
-
-static void print_step(void *ctx, size_t index, int line, struct str text, const struct labels *after,
-                       bool changed,
-                       bool kept)
-{
-    (void)ctx;
-    printf("  rule %zu", index + 1);
-    if (line > 0)
-        printf(" (line %d)", line);
-    printf(": %.*s\n", STR_ARG(text));
-    if (!kept)
-        printf("    -> dropped here\n");
-    else if (!changed)
-        printf("    -> unchanged\n");
-    else
-        print_series("    -> ", after, "");
+    fwrite(out->p, 1, out->n, stdout);
+    buf_free(out);
 }
 
 static void run_one(struct relabel_command *c, struct str text)
@@ -69,17 +44,22 @@ static void run_one(struct relabel_command *c, struct str text)
         labels_free(&l);
         return;
     }
+    struct buf out;
+    buf_init(&out, TEXT_MAX);
     labels_drop_empty(&l);
     if (c->explain) {
-        print_series("", &l, "");
-        kept = relabel_apply_traced(c->rules, &l, print_step, c);
+        struct steps steps = {.out = &out, .indent = "  "};
+        steps_labels(&out, &l);
+        buf_add_char(&out, '\n');
+        kept = relabel_apply_traced(c->rules, &l, steps_rule, &steps);
+        buf_add_c(&out, "  = ");
     } else {
         kept = relabel_apply(c->rules, &l);
     }
     if (kept && l.n)
-        print_series(c->explain ? "  = " : "", &l, "");
-    else
-        printf("%s(dropped)\n", c->explain ? "  = " : "");
+        steps_labels(&out, &l);
+    buf_add_c(&out, kept && l.n ? "\n" : "(dropped)\n");
+    print(&out);
     labels_free(&l);
 }
 

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "encode.h"
 #include "request2.h"
+#include "sent_labels.h"
 #include "tail.h"
 
 /* What is rare stays out of the way of what every sample passes: 3 ns of 73. */
@@ -218,13 +219,7 @@ static bool final_labels(struct transcoder *t, const struct block_series *series
         const struct encode_symbol *value = &t->symbols[t->merged[2 * i + 1]];
         labels_push(&t->labels, str_make(name->p, name->n), str_make(value->p, value->n));
     }
-    if (t->rules && !relabel_apply(t->rules, &t->labels))
-        return false;
-    labels_drop_empty(&t->labels);
-    if (t->labels.n == 0)
-        return false;
-    labels_sort(&t->labels);
-    return true;
+    return sent_labels_finish(t->rules, &t->labels, NULL);
 }
 
 static void note_meta(struct transcoder *t, const struct block_series *series)

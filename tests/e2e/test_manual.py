@@ -135,7 +135,7 @@ def test_bash_knows_every_command_and_flag(place):
     assert re.search(r"^_obsagent_commands='(.*)'", text, re.M)[1].split() == COMMANDS
     for command in COMMANDS:
         known = re.search(rf"^ +{command}:flags\) flags='(.*)' ;;", text, re.M)[1].split()
-        there = re.findall(r"^  (--[^\s=]+=?)", printed(command, "--help"), re.M)
+        there = re.findall(r"^  (--[\w.-]+=?)", printed(command, "--help"), re.M)
         assert known == ["--help"] + there
 
 

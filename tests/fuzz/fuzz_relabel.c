@@ -6,7 +6,7 @@
    replacement series: a rule; s selector series; l series. */
 #include "relabel.h"
 #include "relabel/regex.h"
-#include "relabel/selector.h"
+#include "selector.h"
 
 #include <stdint.h>
 #include <stdlib.h>

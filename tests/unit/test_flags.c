@@ -14,7 +14,7 @@
 
 struct values {
     bool yes, no;
-    const char *text;
+    const char *text, *maybe;
     struct flag_list list, csv;
     uint64_t number, bytes;
     int64_t duration;
@@ -25,6 +25,7 @@ static const struct flag table[] = {
     {"yes", FLAG_BOOL, &v.yes, NULL, "a switch"},
     {"no.way", FLAG_BOOL, &v.no, NULL, "another"},
     {"text", FLAG_STRING, &v.text, "TEXT", "the last one wins"},
+    {"maybe", FLAG_OPTIONAL, &v.maybe, "TEXT", "with a value or without"},
     {"list", FLAG_LIST, &v.list, "ITEM", "repeatable"},
     {"csv", FLAG_CSV, &v.csv, "ITEM,...", "repeatable"},
     {"number", FLAG_U64, &v.number, "N", "a number"},
@@ -89,6 +90,8 @@ static const char *shown(int positional, char **argv)
         buf_add_c(&b, "no ");
     if (v.text)
         buf_addf(&b, "text=%s ", v.text);
+    if (v.maybe)
+        buf_addf(&b, "maybe=%s ", v.maybe);
     for (size_t i = 0; i < v.list.n; i++)
         buf_addf(&b, "list=%s ", v.list.v[i]);
     for (size_t i = 0; i < v.csv.n; i++)
@@ -117,6 +120,8 @@ static void test_good(void **state)
         {"x --text a --text=b", "text=b "},
         {"x -text=a=b", "text=a=b "},
         {"x --text=", "text= "},
+        {"x --maybe a", "maybe= <a> "},
+        {"x --maybe=a -maybe=b", "maybe=b "},
         {"x --text --yes", "text=--yes "},
         {"x --text -5", "text=-5 "},
         {"x --list=a --list b,c --list=", "list=a list=b,c list= "},

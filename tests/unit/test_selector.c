@@ -2,7 +2,7 @@
 /* test_selector: what `if` selectors match, and what is none. */
 #include "unit.h"
 
-#include "relabel/selector.h"
+#include "selector.h"
 
 static bool holds(const char *selector, const char *series)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* selector: series selectors of `if`: metric{a="b",c!="d",e=~"f" or g!~"h"}. */
-#ifndef OBSAGENT_RELABEL_SELECTOR_H
-#define OBSAGENT_RELABEL_SELECTOR_H
+#ifndef OBSAGENT_SELECTOR_H
+#define OBSAGENT_SELECTOR_H
 
 #include "labels.h"
 
