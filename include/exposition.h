@@ -85,7 +85,8 @@ bool exposition_finish(struct exposition_parser *p, struct err *err) MUSTCHECK;
    handlers that want to say where a TYPE stood. */
 uint64_t exposition_line(const struct exposition_parser *p);
 /* For tools that report every error and go on: on a bad line calls on_error and continues with the next
-   one. */
+   one. Of protobuf it is a bad metric, or what is left of a family; line is the number of the family, column the offset
+   in the body, text the family's name. */
 void exposition_set_lenient(struct exposition_parser *p,
                             void (*on_error)(void *ctx, uint64_t line, uint64_t column, struct str text,
                                              const char *why));

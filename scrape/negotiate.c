@@ -23,6 +23,16 @@ static const struct {
          "PrometheusProto", EXPOSITION_PROTOBUF, false},
 };
 
+const char *negotiate_name(enum config_scrape_protocol protocol)
+{
+    return PROTOCOLS[protocol].name;
+}
+
+enum exposition_format negotiate_format_of(enum config_scrape_protocol protocol)
+{
+    return PROTOCOLS[protocol].format;
+}
+
 void negotiate_accept(const struct config_job *job, char out[NEGOTIATE_ACCEPT_MAX])
 {
     static const char *const ESCAPING[] = {"allow-utf-8", "underscores", "dots", "values"};

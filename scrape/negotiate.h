@@ -10,6 +10,9 @@
 
 #define NEGOTIATE_ACCEPT_MAX 512
 
+/* As scrape_protocols and fallback_scrape_protocol call it, and the format that it means. */
+const char *negotiate_name(enum config_scrape_protocol protocol);
+enum exposition_format negotiate_format_of(enum config_scrape_protocol protocol);
 /* The value of the Accept header of a job. */
 void negotiate_accept(const struct config_job *job, char out[NEGOTIATE_ACCEPT_MAX]);
 

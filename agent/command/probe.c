@@ -1,69 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* probe: fetches one exposition through the same HTTP client as the agent. */
-#include "probe.h"
+/* probe: asks a target through the same HTTP client and with the same words as the agent, and judges the answer as it
+   does. */
+#include "probe_private.h"
 
-#include "../../scrape/inflate.h"
+#include "../../scrape/negotiate.h"
 #include "command.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#define CHUNK ((size_t)64 << 10)
-#define HEADERS_MAX 64
-
-struct probe {
-    const struct probe_request *request;
-    struct probe_result *out;
+struct exchange {
+    struct probe probe;
     struct loop *loop;
-    struct inflater *inflater; /* NULL when the body is not compressed */
-    char *chunk;               /* for it */
+    size_t words_n;
 };
 
-/* ---- the body ---- */
+/* ---- the format ---- */
 
-static bool pass_on(void *ctx, const void *bytes, size_t n)
+static enum probe_type type_of(enum negotiated n)
 {
-    struct probe *p = ctx;
-    p->out->raw_bytes += n;
-    if (p->out->raw_bytes > p->request->max_raw)
-        return err_set(&p->out->error, "the body is larger than %" PRIu64 " bytes", p->request->max_raw);
-    p->request->sink(p->request->ctx, bytes, n);
-    return true;
+    return n == NEGOTIATED ? PROBE_TYPE_GOOD : n == NEGOTIATED_FALLBACK ? PROBE_TYPE_FALLBACK : PROBE_TYPE_REFUSED;
 }
 
-static void begin_inflating(struct probe *p)
+/* Without a job: one that has no fallback. */
+static enum negotiated negotiate(const struct probe *p)
 {
-    p->inflater = inflater_new();
-    p->chunk = xmalloc(CHUNK);
+    static const struct config_job NONE = {0};
+    const struct config_job *job = p->request->job ? p->request->job : &NONE;
+    return negotiate_format(job, str_of(p->out->content_type), &p->out->format, &p->out->type_why);
 }
 
-static void end_inflating(struct probe *p)
+void probe_judge_type(struct probe *p, struct str start)
 {
-    if (!p->inflater)
+    struct probe_result *out = p->out;
+    p->decided = true;
+    out->looks_like = probe_sniff(start, &out->looks_like_html);
+    if (!out->http) {
+        if (!p->known)
+            out->format = negotiate_format_of(out->looks_like);
         return;
-    if (!inflater_finished(p->inflater))
-        err_set(&p->out->error, "the gzip body ends too early");
-    inflater_free(p->inflater);
-    free(p->chunk);
+    }
+    out->type = type_of(negotiate(p));
+    if (out->type != PROBE_TYPE_REFUSED)
+        return;
+    out->format = negotiate_format_of(out->looks_like);
+    if (!err_is(&out->error))
+        out->error = out->type_why;
 }
 
-static bool take_bytes(struct probe *p, const void *bytes, size_t n)
-{
-    p->out->wire_bytes += n;
-    if (!p->inflater)
-        return pass_on(p, bytes, n);
-    return inflater_feed(p->inflater, bytes, n, p->chunk, CHUNK, pass_on, p, &p->out->error);
-}
-
-/* ---- a URL ---- */
+/* ---- the answer ---- */
 
 static void copy_text(char *to, size_t size, struct str value)
 {
@@ -72,38 +61,55 @@ static void copy_text(char *to, size_t size, struct str value)
 
 static void on_header(void *ctx, struct str name, struct str value)
 {
-    struct probe *p = ctx;
-    if (str_eq(name, STR("content-type")))
-        copy_text(p->out->content_type, sizeof p->out->content_type, value);
-    else if (str_eq(name, STR("content-encoding")))
-        copy_text(p->out->encoding, sizeof p->out->encoding, value);
+    struct probe_result *out = ((struct exchange *)ctx)->probe.out;
+    if (str_eq_c(name, "content-type") && !out->content_type[0])
+        copy_text(out->content_type, sizeof out->content_type, value);
+    else if (str_eq_c(name, "content-encoding"))
+        copy_text(out->encoding, sizeof out->encoding, value);
+    else if (str_eq_c(name, "date"))
+        copy_text(out->date, sizeof out->date, value);
+}
+
+/* What the server has to say about its refusal, unless it is packed. */
+static void take_words(struct exchange *x, const char *bytes, size_t n)
+{
+    struct probe_result *out = x->probe.out;
+    size_t room = sizeof out->words - 1 - x->words_n;
+    n = n < room ? n : room;
+    if (out->encoding[0] && strcasecmp(out->encoding, "identity") != 0)
+        return;
+    for (size_t i = 0; i < n && bytes[i]; i++)
+        out->words[x->words_n++] = bytes[i];
+}
+
+static bool begin_body(struct probe *p)
+{
+    const char *encoding = p->out->encoding;
+    if (strcasecmp(encoding, "gzip") == 0)
+        probe_unpack(p, PROBE_GZIP);
+    else if (strcasecmp(encoding, "zstd") == 0)
+        probe_unpack(p, PROBE_ZSTD);
+    else if (encoding[0] && strcasecmp(encoding, "identity") != 0)
+        return err_set(&p->out->error, "received unsupported Content-Encoding \"%s\"", encoding);
+    return true;
 }
 
 static bool on_body(void *ctx, long status, const void *bytes, size_t n)
 {
-    struct probe *p = ctx;
-    if (status != 200)
+    struct exchange *x = ctx;
+    if (status != 200) {
+        take_words(x, bytes, n);
         return true;
-    const char *encoding = p->out->encoding;
-    if (p->out->wire_bytes == 0 && strcasecmp(encoding, "gzip") == 0)
-        begin_inflating(p);
-    else if (p->out->wire_bytes == 0 && encoding[0] && strcasecmp(encoding, "identity") != 0)
-        return err_set(&p->out->error, "received unsupported Content-Encoding \"%s\"", encoding);
-    return take_bytes(p, bytes, n);
+    }
+    if (x->probe.out->wire_bytes == 0 && !begin_body(&x->probe))
+        return false;
+    return probe_take(&x->probe, bytes, n);
 }
 
-/* What the agent refuses too: formats that are certainly not the one it reads. */
-static bool is_foreign(const char *content_type)
+void probe_take_result(struct probe_result *out, const struct http_result *r)
 {
-    return strncasecmp(content_type, "application/openmetrics-text", 28) == 0 ||
-           strncasecmp(content_type, "application/vnd.google.protobuf", 31) == 0;
-}
-
-static void on_done(void *ctx, const struct http_result *r)
-{
-    struct probe *p = ctx;
-    struct probe_result *out = p->out;
     out->status = r->status;
+    out->timeout = r->timeout;
     out->seconds = r->seconds;
     out->seconds_dns = r->seconds_dns;
     out->seconds_connect = r->seconds_connect;
@@ -111,95 +117,88 @@ static void on_done(void *ctx, const struct http_result *r)
     out->seconds_first_byte = r->seconds_first_byte;
     if (r->status != 0 && r->status != 200)
         err_set(&out->error, "server returned HTTP status %ld", r->status);
-    else if (!r->ok)
+    else if (!r->ok && (!r->aborted || !err_is(&out->error))) {
+        err_clear(&out->error);
         err_set(&out->error, "%.*s", STR_ARG(r->error));
-    else if (is_foreign(out->content_type))
-        err_set(&out->error, "received unsupported Content-Type \"%s\"", out->content_type);
-    loop_stop(p->loop);
+    }
 }
 
-static void join_headers(const struct probe_request *request, char *timeout, const char **out)
+static void on_done(void *ctx, const struct http_result *r)
 {
+    struct exchange *x = ctx;
+    probe_take_result(x->probe.out, r);
+    if (r->status == 200 && !x->probe.decided && !err_is(&x->probe.out->error))
+        probe_judge_type(&x->probe, STR_NULL); /* an empty body */
+    loop_stop(x->loop);
+}
+
+/* ---- the question ---- */
+
+static const char *encodings(const struct config_job *job)
+{
+    if (job && !job->enable_compression)
+        return "Accept-Encoding: identity";
+    return job && job->offer_zstd ? "Accept-Encoding: zstd, gzip;q=0.9" : "Accept-Encoding: gzip";
+}
+
+void probe_headers_make(const struct probe_request *request, struct probe_headers *out)
+{
+    static const struct config_job NONE = {0};
+    struct config_job job = request->job ? *request->job : NONE;
+    char accept[NEGOTIATE_ACCEPT_MAX];
     size_t n = 0;
-    out[n++] = "Accept: text/plain;version=0.0.4;q=1,*/*;q=0.1";
-    out[n++] = request->compression ? "Accept-Encoding: gzip" : "Accept-Encoding: identity";
-    out[n++] = "User-Agent: " OBSAGENT_USER_AGENT;
-    out[n++] = timeout;
-    for (size_t i = 0; request->headers && request->headers[i] && n < HEADERS_MAX; i++)
-        out[n++] = request->headers[i];
-    out[n] = NULL;
+    if (request->protocols && request->protocols->n)
+        job.scrape_protocols = *request->protocols;
+    negotiate_accept(&job, accept);
+    out->lines[0] = xasprintf("Accept: %s", accept);
+    out->lines[1] =
+        xasprintf("X-Prometheus-Scrape-Timeout-Seconds: %.15g", (double)request->timeout_ms / 1000);
+    out->lines[2] = xstrdup(encodings(request->job));
+    for (size_t i = 0; i < 3; i++)
+        out->v[n++] = out->lines[i];
+    out->v[n++] = "User-Agent: " OBSAGENT_USER_AGENT;
+    for (size_t i = 0; request->headers && request->headers[i] && n < PROBE_HEADERS_MAX; i++)
+        out->v[n++] = request->headers[i];
+    out->v[n] = NULL;
+}
+
+void probe_headers_free(struct probe_headers *h)
+{
+    for (size_t i = 0; i < 3; i++)
+        free(h->lines[i]);
+}
+
+struct http_request probe_http(const struct probe_request *request, const struct probe_headers *headers)
+{
+    return (struct http_request){
+        .url = request->url,
+        .headers = headers->v,
+        .options = request->options,
+        .timeout_ms = request->timeout_ms,
+        .unix_socket = request->unix_socket,
+        .fresh_connection = request->fresh_connection,
+        .close_connection = request->job && request->job->disable_keepalive,
+    };
 }
 
 void probe_url(const struct probe_request *request, struct probe_result *out)
 {
-    struct probe p = {.request = request, .out = out};
-    const char *headers[HEADERS_MAX + 1];
-    char *timeout =
-        xasprintf("X-Prometheus-Scrape-Timeout-Seconds: %.15g", (double)request->timeout_ms / 1000);
-    join_headers(request, timeout, headers);
+    struct exchange x = {.probe = {.request = request, .out = out}};
+    struct probe_headers headers;
+    probe_headers_make(request, &headers);
     *out = (struct probe_result){.http = true};
-    struct http_request r = {
-        .url = request->url,
-        .headers = headers,
-        .options = request->options,
-        .timeout_ms = request->timeout_ms,
-        .unix_socket = request->unix_socket,
-        .on_header = on_header,
-        .on_body = on_body,
-        .on_done = on_done,
-        .ctx = &p,
-    };
-    p.loop = loop_new();
+    struct http_request r = probe_http(request, &headers);
+    r.on_header = on_header;
+    r.on_body = on_body;
+    r.on_done = on_done;
+    r.ctx = &x;
+    x.loop = loop_new();
     struct http_client *client =
-        http_client_new(p.loop, (struct http_client_limits){.connections = 8, .multis = 1});
+        http_client_new(x.loop, (struct http_client_limits){.connections = 8, .multis = 1});
     if (http_start(client, &r, &out->error))
-        loop_run(p.loop);
-    end_inflating(&p);
+        loop_run(x.loop);
+    probe_end(&x.probe);
     http_client_free(client);
-    loop_free(p.loop);
-    free(timeout);
-}
-
-/* ---- a file ---- */
-
-static bool is_gzip(const unsigned char *bytes, size_t n)
-{
-    return n >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
-}
-
-static void read_all(struct probe *p, int fd, const char *path)
-{
-    unsigned char *bytes = xmalloc(CHUNK);
-    for (;;) {
-        ssize_t n = read(fd, bytes, CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            err_set(&p->out->error, "%s: %s", path, strerror(errno));
-        if (n <= 0)
-            break;
-        if (p->out->wire_bytes == 0 && is_gzip(bytes, (size_t)n))
-            begin_inflating(p);
-        if (!take_bytes(p, bytes, (size_t)n))
-            break;
-    }
-    end_inflating(p);
-    free(bytes);
-}
-
-void probe_file(const char *path, const struct probe_request *request, struct probe_result *out)
-{
-    struct probe p = {.request = request, .out = out};
-    bool standard = strcmp(path, "-") == 0;
-    *out = (struct probe_result){0};
-    int64_t start = clock_mono_ns();
-    int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        err_set(&out->error, "%s: %s", path, strerror(errno));
-        return;
-    }
-    read_all(&p, fd, standard ? "standard input" : path);
-    if (!standard)
-        close(fd);
-    out->seconds = (double)(clock_mono_ns() - start) / 1e9;
+    loop_free(x.loop);
+    probe_headers_free(&headers);
 }

@@ -21,6 +21,11 @@ static bool is_url(const char *s)
     return strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0;
 }
 
+static void begin(void *ctx, enum exposition_format format)
+{
+    survey_begin(ctx, format);
+}
+
 static void feed(void *ctx, const void *bytes, size_t n)
 {
     survey_feed(ctx, bytes, n);
@@ -38,7 +43,8 @@ static struct survey *fetch(const struct scrape_flags *f, const struct subject *
         .headers = s->headers,
         .options = s->http,
         .timeout_ms = f->timeout_ms ? f->timeout_ms : s->target->timeout_ms,
-        .compression = job->enable_compression,
+        .job = job,
+        .begin = begin,
         .max_raw = s->target->settings.body_size_limit ? s->target->settings.body_size_limit - 1 : RAW_MAX,
         .sink = feed,
         .ctx = survey,

@@ -48,6 +48,7 @@ static void begin_format(struct exposition_parser *p, const struct exposition_ha
     case EXPOSITION_PROTOBUF:
         if (!p->protobuf)
             p->protobuf = protobuf_new(p->max_line);
+        protobuf_set_lenient(p->protobuf, p->on_error);
         protobuf_begin(p->protobuf, &p->options, handler);
         break;
     case EXPOSITION_TEXT:
@@ -139,4 +140,6 @@ void exposition_set_lenient(struct exposition_parser *p, exposition_error_fn *on
         text_set_lenient(p->text, on_error);
     if (p->openmetrics)
         openmetrics_set_lenient(p->openmetrics, on_error);
+    if (p->protobuf)
+        protobuf_set_lenient(p->protobuf, on_error);
 }

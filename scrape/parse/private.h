@@ -38,6 +38,7 @@ void protobuf_begin(struct protobuf_parser *p, const struct exposition_options *
                     const struct exposition_handler *handler);
 bool protobuf_feed(struct protobuf_parser *p, const void *bytes, size_t n, struct err *err) MUSTCHECK;
 bool protobuf_finish(struct protobuf_parser *p, struct err *err) MUSTCHECK;
+void protobuf_set_lenient(struct protobuf_parser *p, exposition_error_fn *on_error);
 uint64_t protobuf_line(const struct protobuf_parser *p);
 
 /* A handler in front of another one, which turns classic histograms of the text formats into native ones with custom

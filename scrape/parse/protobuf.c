@@ -31,6 +31,8 @@ struct protobuf_parser {
     uint64_t need;    /* how long it is, as far as one can tell */
     bool in_family, failed;
     bool announced; /* help and type were told: a metric has come */
+    uint64_t at;    /* in the body: where the item that is taken begins */
+    exposition_error_fn *on_error; /* lenient: told of wrong items, which are stepped over */
     uint64_t left;  /* of the family's bytes, behind the items taken */
     uint64_t skip;  /* of an unknown field's bytes */
     struct metric_family family;
@@ -68,7 +70,7 @@ void protobuf_begin(struct protobuf_parser *p, const struct exposition_options *
 {
     p->handler = *handler;
     p->in_family = p->failed = p->announced = false;
-    p->left = p->skip = 0;
+    p->left = p->skip = p->at = 0;
     p->need = 1;
     p->family = (struct metric_family){.number = 1};
     buf_clear(&p->name);
@@ -94,7 +96,7 @@ static bool tell_unit(struct protobuf_parser *p, struct str unit, struct err *er
     return !h->on_unit || h->on_unit(h->ctx, name, unit);
 }
 
-static bool announce(struct protobuf_parser *p, struct err *err)
+static bool announce_family(struct protobuf_parser *p, struct err *err)
 {
     static const enum block_metric_type TYPES[] = {BLOCK_COUNTER,     BLOCK_GAUGE,     BLOCK_SUMMARY,
                                                    BLOCK_UNSPECIFIED, BLOCK_HISTOGRAM, BLOCK_GAUGEHISTOGRAM};
@@ -119,6 +121,15 @@ static bool announce(struct protobuf_parser *p, struct err *err)
     if (p->unit.n && !tell_unit(p, buf_str(&p->unit), err))
         return false;
     return !h->on_type || h->on_type(h->ctx, name, TYPES[p->family.type]);
+}
+
+/* A family that could not be announced has no name afterwards. */
+static bool announce(struct protobuf_parser *p, struct err *err)
+{
+    if (announce_family(p, err))
+        return true;
+    p->family.name = STR_NULL;
+    return false;
 }
 
 /* Told with the family when it is known by then. */
@@ -278,10 +289,36 @@ static bool take_item(struct protobuf_parser *p, struct str at, size_t *used, st
     return true;
 }
 
+/* Tells of a wrong item and goes on behind it: behind its family when that cannot be understood any more. False when not
+   even the family's end is known. */
+static bool step_over(struct protobuf_parser *p, struct str at, size_t *used, const struct err *why)
+{
+    if (!p->on_error || !p->in_family || !err_is(why))
+        return false;
+    p->on_error(p->handler.ctx, p->family.number, p->at, buf_str(&p->name), why->msg);
+    bool lost = *used == 0 || (p->announced && !p->family.name.n);
+    if (lost) {
+        size_t rest = at.n - *used;
+        rest = rest < p->left ? rest : (size_t)p->left;
+        p->skip = p->left - rest;
+        p->left = 0;
+        *used += rest;
+    }
+    family_end(p);
+    return true;
+}
+
 /* Takes one item from the start of `at`, or none (*used 0) when more bytes are needed: p->need. */
 static bool take(struct protobuf_parser *p, struct str at, size_t *used, struct err *err)
 {
-    return p->in_family ? take_item(p, at, used, err) : take_length(p, at, used, err);
+    *used = 0;
+    if (!(p->in_family ? take_item(p, at, used, err) : take_length(p, at, used, err))) {
+        if (!step_over(p, at, used, err))
+            return false;
+        err_clear(err);
+    }
+    p->at += *used;
+    return true;
 }
 
 static bool fail(struct protobuf_parser *p, const struct err *why, struct err *err)
@@ -290,6 +327,10 @@ static bool fail(struct protobuf_parser *p, const struct err *why, struct err *e
     p->failed = true;
     if (!err_is(why))
         return false; /* the handler wants no more */
+    if (p->on_error) {
+        p->on_error(p->handler.ctx, p->family.number, p->at, name, why->msg);
+        return false;
+    }
     unsigned long long number = p->family.number;
     if (!name.n || !str_is_utf8(name))
         return err_set(err, "metric family %llu: %s", number, why->msg);
@@ -302,6 +343,7 @@ static struct str skip_some(struct protobuf_parser *p, struct str at)
     size_t n = at.n < p->skip ? at.n : (size_t)p->skip;
     if (n) {
         p->skip -= n;
+        p->at += n;
         family_end(p);
     }
     return str_skip(at, n);
@@ -342,6 +384,11 @@ static bool feed_some(struct protobuf_parser *p, struct str at, size_t *used, st
         buf_add_str(&p->carry, at); /* shorter than the item, which has its limit */
     }
     return true;
+}
+
+void protobuf_set_lenient(struct protobuf_parser *p, exposition_error_fn *on_error)
+{
+    p->on_error = on_error;
 }
 
 uint64_t protobuf_line(const struct protobuf_parser *p)

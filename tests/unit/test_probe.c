@@ -78,7 +78,7 @@ static struct probe_result url(unsigned port, const char *rest, uint64_t max_raw
     struct http_options options = {.follow_redirects = true};
     struct probe_result result;
     char *text = xasprintf("http://127.0.0.1:%u%s", port, rest);
-    struct probe_request request = {.url = text, .options = &options, .timeout_ms = 5000, .compression = true,
+    struct probe_request request = {.url = text, .options = &options, .timeout_ms = 5000,
                                     .max_raw = max_raw, .sink = take};
     buf_free(&got);
     buf_init(&got, 1 << 20);
