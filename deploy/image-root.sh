@@ -1,7 +1,7 @@
 #!/bin/sh
 # image-root: lays out the root file system of the container image: the program, the libraries it needs, certificates,
-# and nothing else; no shell. The Dockerfile calls it, and it can be called by hand to look at the image or to run it in
-# a chroot where there is no container engine.
+# and nothing else; no shell. Prints its size. The Dockerfile calls it, and it can be called by hand to look at the
+# image or, where there is no container engine, to run it with image-run.sh.
 # usage: deploy/image-root.sh PROGRAM ROOT
 set -eu
 
@@ -29,3 +29,4 @@ echo 'obsagent:x:65532:65532::/var/lib/obsagent:/nonexistent' >"$root/etc/passwd
 echo 'obsagent:x:65532:' >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 chown 65532:65532 "$root/var/lib/obsagent" 2>/dev/null || true
+echo "$root: $(du -sm "$root" | cut -f 1) MB, $(find "$root" -name '*.so*' | wc -l) libraries"

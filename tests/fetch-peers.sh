@@ -17,6 +17,8 @@ mkdir -p "$peers/deb"
     cd "$peers/deb"
     # apt drops to its own user for downloads, which may not write here; that is only a warning.
     apt-get download -qq victoria-metrics prometheus prometheus-node-exporter nginx nginx-common 2>/dev/null
+    # For what these say of compose files and of Kubernetes's types: their programs are not run.
+    apt-get download -qq docker-compose python3-kubernetes 2>/dev/null
     # Debian 13 has promtool in a package of its own, Debian 12 has it in prometheus; vmagent may move likewise.
     for moved in promtool vmagent; do
         apt-get download -qq "$moved" 2>/dev/null || true

@@ -110,7 +110,7 @@ def replay(variant):
 def pytest(binary, *arguments):
     say(f"end-to-end tests of {binary}: {' '.join(arguments)}")
     env = {**os.environ, **SAN_ENV, "OBSAGENT": str(ROOT / binary), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "--durations=5", *arguments]
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", "--durations=5", *arguments]
     result = subprocess.run(command + ["tests/e2e"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
                             errors="replace")
     say(f"{binary}: {' '.join(arguments)}\n{result.stdout[-12000:]}")

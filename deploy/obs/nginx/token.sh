@@ -1,6 +1,6 @@
 #!/bin/sh
-# token: makes a token for one sender. The token goes to standard error, for a person to copy once, or into the file TOKEN;
-# standard output gets the line for nginx's map, which has its hash only.
+# token: makes a token for one sender. The token goes to standard error, for a person to copy once, or into the file
+# TOKEN; standard output gets the line for nginx's map, which has its hash only.
 # usage: token.sh NAME [TOKEN] >>/etc/nginx/obs-tokens.map    (then: nginx -s reload; delete the line to end the token)
 set -eu
 
