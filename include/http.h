@@ -124,6 +124,27 @@ struct http_result {
     uint64_t bytes_received;
 };
 
+/* Which step of the way failed. */
+enum http_failure {
+    HTTP_FAILURE_NONE, HTTP_FAILURE_NAME, HTTP_FAILURE_CONNECT, HTTP_FAILURE_TLS, HTTP_FAILURE_CERTIFICATE,
+    HTTP_FAILURE_OTHER
+};
+/* What is wrong with a server's certificate. */
+enum http_fault {
+    HTTP_FAULT_NONE, HTTP_FAULT_AUTHORITY, HTTP_FAULT_EXPIRED, HTTP_FAULT_NOT_YET_VALID, HTTP_FAULT_HOST,
+    HTTP_FAULT_OTHER
+};
+
+/* Who was at the other end, for commands that explain. Texts are cut to their size. */
+struct http_peer {
+    enum http_failure failure;
+    enum http_fault fault;
+    char address[64]; /* "10.0.0.1:443", "[::1]:443"; "" when there was no connection */
+    bool has_certificate; /* of the server; only seen when a new connection was made and the handshake succeeded */
+    char subject[256], issuer[256], names[512];
+    int64_t valid_from_s, valid_until_s; /* since 1970 */
+};
+
 struct http_request {
     const char *url;
     const char *method;       /* NULL = GET */
@@ -136,6 +157,7 @@ struct http_request {
     bool fresh_connection;    /* do not reuse one; nor keep it for an answer of 400 and more */
     bool close_connection;    /* and this one is not kept either; the server is told so */
     const char *unix_socket;  /* path, before that of the options, or NULL */
+    struct http_peer *peer;   /* NULL, or to be filled before on_done */
     /* Called for each response header of the final response, name in lower case. May be NULL. */
     void (*on_header)(void *ctx, struct str name, struct str value);
     /* Body bytes as they arrive, not decoded. False stops the exchange (result.aborted). May be NULL: discarded. */

@@ -189,6 +189,7 @@ bool http_easy_setup(struct http_call *call, struct err *err)
         !http_tls_setup(call, https_proxy, err) || !set_url(call, err))
         return false;
     SET(call, CURLOPT_HTTPHEADER, call->headers);
+    http_peer_setup(call);
     if (err_is(&call->why))
         return err_set(err, "%s", call->why.msg);
     return true;

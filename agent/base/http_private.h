@@ -275,6 +275,13 @@ bool http_headers_build_proxy(struct http_call *call, struct err *err) MUSTCHECK
 /* Adds one more line unless the caller or the configuration gave that header. */
 void http_headers_default(struct http_call *call, const char *line);
 
+/* ---- http_peer.c ---- */
+
+/* Has libcurl keep the server's certificate, when the request wants to know the peer. */
+void http_peer_setup(struct http_call *call);
+/* Fills request.peer, if there is one. */
+void http_peer_fill(const struct http_call *call, CURLcode code, bool timeout);
+
 /* ---- http_response.c ---- */
 
 /* libcurl's callbacks; ctx is the call. */

@@ -224,6 +224,7 @@ void http_result_fill(struct http_call *call, CURLcode code, bool timeout, struc
     curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     r->bytes_sent = (uint64_t)sent;
     fill_times(call, r);
+    http_peer_fill(call, code, timeout);
     if (r->ok)
         return;
     /* libcurl itself retries most requests that die this way; what is left did not get through that. */
