@@ -18,6 +18,7 @@ static const struct command COMMANDS[] = {
     {"relabel", command_relabel, "try relabel rules on series"},
     {"queue", command_queue, "look into the disk buffer"},
     {"sink", command_sink, "receive remote write, for trying things out"},
+    {"serve", command_serve, "a made-up target, for trying things out"},
     {"demo", command_demo, "run everything against itself, with an outage, and show what happens"},
     {"help", command_help, "help on commands and on the configuration"},
 };
