@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scrape_analyses: which modules look at a scrape. */
 #include "analysis.h"
+#include "explain.h"
 
 /* In the order of the report. */
 static analysis_maker *const MAKERS[] = {
+    explain_make,
     NULL, /* ends the list */
 };
 

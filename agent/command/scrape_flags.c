@@ -2,6 +2,8 @@
 /* scrape_flags: the command line of `obsagent scrape`, its help, and what does not go together. */
 #include "scrape_flags.h"
 
+#include "explain.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +39,8 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
         {"max-errors", FLAG_U64, &f->max_errors, "N", "show the first N errors and duplicates (20)"},
         {"lint", FLAG_STRING, &f->lint, "all|none",
          "print what promtool would find, exit 3 when there is anything; the report goes to stderr"},
+        {"explain", FLAG_OPTIONAL, &f->explain, "SERIES",
+         "what each rule did to the target, to each series or those that fit, as up{job=\"a\"}, and what is sent"},
         {"json", FLAG_BOOL, &f->json, NULL, "one JSON object a target"},
     };
     size_t n = sizeof flags / sizeof flags[0];
@@ -75,6 +79,8 @@ static bool check_how(const struct scrape_flags *f)
 {
     if (f->lint && strcmp(f->lint, "all") != 0 && strcmp(f->lint, "none") != 0)
         return usage("--lint is all or none");
+    if (f->explain && !explain_check(f->explain))
+        return false;
     if (f->timeout_ms < 0 || f->twice_ms < 0)
         return usage("a duration is negative");
     for (size_t i = 0; i < f->headers.n; i++) {

@@ -20,6 +20,7 @@ struct scrape_flags {
     /* what is said */
     uint64_t max_errors;
     const char *lint;
+    const char *explain; /* a selector, "" for each series, NULL = not given */
     bool json, junit;
 
     /* ready for use */

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "discovery.h"
+#include "explain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,17 @@ static enum scrape_exit scrape_target(struct walk *w, struct target *t)
     return code;
 }
 
+static void explain_dropped(const struct walk *w, const struct target *t)
+{
+    struct buf out;
+    if (!w->flags->explain || w->flags->json)
+        return;
+    buf_init(&out, LABELS_MAX);
+    explain_target_text(w->job, t, &out);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_free(&out);
+}
+
 static enum scrape_exit scrape_set(struct walk *w, const struct labels *set)
 {
     struct err err = {0};
@@ -84,6 +96,7 @@ static enum scrape_exit scrape_set(struct walk *w, const struct labels *set)
     } else if (t->dropped) {
         w->found = true;
         fprintf(stderr, "%s: dropped by rule %zu of relabel_configs\n", buf_c(&text), t->dropped_by + 1);
+        explain_dropped(w, t);
     } else if (is_new(w, t->key)) {
         w->found = true;
         code = scrape_target(w, t);

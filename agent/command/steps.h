@@ -10,9 +10,13 @@
 /* The labels as text, sorted; `l` is left as it is. Empty ones are none. */
 void steps_labels(struct buf *out, const struct labels *l);
 
+/* The same as a JSON object of names and values. */
+void steps_labels_json(struct buf *out, const struct labels *l);
+
 struct steps {
     struct buf *out;    /* NULL: nothing is told */
-    const char *indent; /* before each line */
+    const char *indent; /* before each line of text */
+    bool json;          /* else {"rule":1,"line":5,"text":"","changed":true,"kept":true,"labels":{}} and a comma */
     bool effects_only;  /* rules that changed nothing are left out */
     /* Known afterwards: */
     bool dropped;
