@@ -176,6 +176,9 @@ void config_unref(struct config *c);
 /* True when the files of c hash differently from what was loaded (unreadable counts as unchanged, with a log line). */
 bool config_changed_on_disk(const struct config *c);
 
+/* Appends the URL for people: a password and parameters whose names sound secret are crossed out. */
+void config_show_url(struct buf *out, const char *url);
+
 /* Relabel rules for `obsagent relabel`: a list, or relabel_configs/metric_relabel_configs at the top level or of the
    job `job`. target_rules picks relabel_configs; without it they are taken where there are no others.
    NULL after appending "FILE:LINE:COL: message" lines to errors. */

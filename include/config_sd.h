@@ -6,6 +6,9 @@
 
 #include "http.h"
 
+#include "base/buf.h"
+#include "base/err.h"
+
 #include <stdint.h>
 
 struct config_texts {
@@ -52,6 +55,7 @@ enum config_sd_kind { CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, C
 struct config_sd {
     enum config_sd_kind kind;
     uint64_t hash; /* over the kind and all fields, secrets included: equal hash, the same source */
+    uint64_t http_hash; /* over `http` alone */
     int64_t refresh_interval_ms; /* 0 for kinds that watch */
     struct http_options http;
     union {
@@ -60,5 +64,16 @@ struct config_sd {
         struct config_http_sd http_sd;
     };
 };
+
+/* The current context of a kubectl configuration. */
+struct config_kubeconfig {
+    char *server;
+    struct http_options http;
+};
+
+/* With certificates and tokens as files or inline, or a name and password. NULL after appending lines to errors that
+   say where and why: among them users who need a program or a login provider to be run. */
+struct config_kubeconfig *config_kubeconfig_read(const char *path, struct buf *errors) MUSTCHECK;
+void config_kubeconfig_free(struct config_kubeconfig *k); /* NULL is fine */
 
 #endif

@@ -158,6 +158,8 @@ struct http_request {
     bool close_connection;    /* and this one is not kept either; the server is told so */
     const char *unix_socket;  /* path, before that of the options, or NULL */
     struct http_peer *peer;   /* NULL, or to be filled before on_done */
+    /* Called when the final response has begun, before its headers. May be NULL. */
+    void (*on_status)(void *ctx, long status);
     /* Called for each response header of the final response, name in lower case. May be NULL. */
     void (*on_header)(void *ctx, struct str name, struct str value);
     /* Body bytes as they arrive, not decoded. False stops the exchange (result.aborted). May be NULL: discarded. */

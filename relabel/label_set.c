@@ -25,8 +25,9 @@ struct label_set {
     int refs; /* atomic */
     uint32_t n;
     uint64_t hash;
-    size_t bytes;
     struct label_names *names; /* referenced, or NULL */
+    struct label_set *base;    /* referenced, without a base of its own; or NULL */
+    uint32_t own;              /* how many labels are in `data` */
     unsigned char data[];
 };
 
@@ -138,7 +139,57 @@ static struct str get_text(const unsigned char **at)
     return s;
 }
 
-struct label_set *label_set_new(struct label_names *names, const struct labels *labels)
+/* Goes through the labels of one set's data. */
+struct cursor {
+    const struct label_set *s;
+    const unsigned char *at;
+    uint32_t left;
+    struct label label; /* the present one; name.n == 0 = at the end */
+};
+
+static void cursor_next(struct cursor *c)
+{
+    c->label = (struct label){0};
+    if (c->left == 0)
+        return;
+    uint16_t id;
+    memcpy(&id, c->at, sizeof id);
+    c->at += sizeof id;
+    c->left--;
+    c->label.name = id == INLINE_NAME ? get_text(&c->at) : name_at(c->s->names, id);
+    c->label.value = get_text(&c->at);
+}
+
+static struct cursor cursor_of(const struct label_set *s)
+{
+    struct cursor c = {.s = s, .at = s ? s->data : NULL, .left = s ? s->own : 0};
+    cursor_next(&c);
+    return c;
+}
+
+/* The next label of both, in order of names; own ones hide those of the base. */
+static struct label merge_next(struct cursor *own, struct cursor *base)
+{
+    int order = own->label.name.n == 0 ? 1 : base->label.name.n == 0 ? -1 : str_cmp(own->label.name, base->label.name);
+    struct label l = order <= 0 ? own->label : base->label;
+    if (order <= 0)
+        cursor_next(own);
+    if (order >= 0)
+        cursor_next(base);
+    return l;
+}
+
+/* Counts and hashes all labels, so that sets that are packed in different ways compare. */
+static void seal(struct label_set *s)
+{
+    struct cursor own = cursor_of(s), base = cursor_of(s->base);
+    for (struct label l = merge_next(&own, &base); l.name.n > 0; l = merge_next(&own, &base)) {
+        s->hash = hash_more(hash_more(s->hash, l.name), l.value);
+        s->n++;
+    }
+}
+
+struct label_set *label_set_over(struct label_names *names, struct label_set *base, const struct labels *labels)
 {
     const struct label **v = xcalloc(labels->n + 1, sizeof(struct label *));
     uint16_t *ids = xcalloc(labels->n + 1, sizeof *ids);
@@ -149,7 +200,8 @@ struct label_set *label_set_new(struct label_names *names, const struct labels *
         bytes += ids[i] == INLINE_NAME ? sizeof(uint32_t) + v[i]->name.n : 0;
     }
     struct label_set *s = xmalloc(sizeof *s + bytes);
-    *s = (struct label_set){.refs = 1, .n = (uint32_t)n, .bytes = bytes, .names = names};
+    *s = (struct label_set){.refs = 1, .own = (uint32_t)n, .names = names};
+    s->base = base ? label_set_ref(base) : NULL;
     if (names)
         __atomic_add_fetch(&names->refs, 1, __ATOMIC_RELAXED);
     unsigned char *at = s->data;
@@ -159,11 +211,16 @@ struct label_set *label_set_new(struct label_names *names, const struct labels *
         if (ids[i] == INLINE_NAME)
             put_text(&at, v[i]->name);
         put_text(&at, v[i]->value);
-        s->hash = hash_more(hash_more(s->hash, v[i]->name), v[i]->value);
     }
+    seal(s);
     free(v);
     free(ids);
     return s;
+}
+
+struct label_set *label_set_new(struct label_names *names, const struct labels *labels)
+{
+    return label_set_over(names, NULL, labels);
 }
 
 struct label_set *label_set_ref(struct label_set *s)
@@ -177,25 +234,33 @@ void label_set_unref(struct label_set *s)
     if (!s || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     label_names_release(s->names);
+    label_set_unref(s->base);
     free(s);
-}
-
-size_t label_set_count(const struct label_set *s)
-{
-    return s->n;
 }
 
 void label_set_add(const struct label_set *s, struct labels *out)
 {
-    const unsigned char *at = s->data;
-    for (size_t i = 0; i < s->n; i++) {
-        uint16_t id;
-        memcpy(&id, at, sizeof id);
-        at += sizeof id;
-        struct str name = id == INLINE_NAME ? get_text(&at) : name_at(s->names, id);
-        struct str value = get_text(&at);
-        labels_push(out, name, value);
+    struct cursor own = cursor_of(s), base = cursor_of(s->base);
+    for (struct label l = merge_next(&own, &base); l.name.n > 0; l = merge_next(&own, &base))
+        labels_push(out, l.name, l.value);
+}
+
+void label_set_add_own(const struct label_set *s, struct labels *out)
+{
+    for (struct cursor own = cursor_of(s); own.label.name.n > 0; cursor_next(&own))
+        labels_push(out, own.label.name, own.label.value);
+}
+
+struct str label_set_get(const struct label_set *s, struct str name)
+{
+    struct str value = STR_NULL;
+    for (const struct label_set *in = s; in && !value.p; in = in->base) {
+        struct cursor c = cursor_of(in);
+        while (c.label.name.n > 0 && !str_eq(c.label.name, name))
+            cursor_next(&c);
+        value = c.label.value;
     }
+    return value;
 }
 
 bool label_set_equal(const struct label_set *a, const struct label_set *b)

@@ -108,6 +108,8 @@ static bool end_of_head(struct http_call *call)
         call->skip_body = true;
         return true;
     }
+    if (call->request.on_status)
+        call->request.on_status(call->request.ctx, call->status);
     emit_headers(call);
     return call->state == HTTP_ADDED;
 }

@@ -85,7 +85,7 @@ static void add_query(struct buf *out, struct str query)
     }
 }
 
-static void dump_url(struct dump *d, const char *name, const char *url)
+void config_show_url(struct buf *out, const char *url)
 {
     struct str s = str_of(url);
     size_t host = str_find(s, STR("://"));
@@ -96,14 +96,19 @@ static void dump_url(struct dump *d, const char *name, const char *url)
         at--;
     size_t colon = host + str_find_char(str_make(s.p + host, at - host), ':');
     size_t query = strcspn(url, "?");
-    struct buf shown;
-    buf_init(&shown, (size_t)1 << 20);
     bool password = at > host && colon < at;
     if (password)
-        buf_addf(&shown, "%.*s:xxxxx@%.*s", (int)colon, url, (int)(query - at), url + at);
+        buf_addf(out, "%.*s:xxxxx@%.*s", (int)colon, url, (int)(query - at), url + at);
     else
-        buf_addf(&shown, "%.*s", (int)query, url);
-    add_query(&shown, str_skip(s, query));
+        buf_addf(out, "%.*s", (int)query, url);
+    add_query(out, str_skip(s, query));
+}
+
+static void dump_url(struct dump *d, const char *name, const char *url)
+{
+    struct buf shown;
+    buf_init(&shown, (size_t)1 << 20);
+    config_show_url(&shown, url);
     dump_text(d, name, d->secrets ? url : buf_c(&shown));
     buf_free(&shown);
 }

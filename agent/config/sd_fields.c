@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 
-const struct section *const sd_sections[CONFIG_SD_KINDS] = {
+static const struct section *const sections[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBERNETES] = &section_kubernetes_sd,
     [CONFIG_SD_KUBELET] = &section_kubelet_sd,
     [CONFIG_SD_HTTP] = &section_http_sd,
@@ -52,20 +52,20 @@ void config_texts_free(struct config_texts *texts)
 
 /* ---- entries ---- */
 
-static uint64_t hash_of(const struct config_sd *sd)
+static uint64_t hash_of(const struct section *section, const void *from)
 {
     struct buf text;
     buf_init(&text, (size_t)16 << 20);
     struct dump d = {.out = &text, .secrets = true};
-    section_dump(&d, sd_sections[sd->kind], sd);
-    uint64_t hash = hash_more((uint64_t)sd->kind + 1, buf_str(&text));
+    section_dump(&d, section, from);
+    uint64_t hash = hash_more(hash_bytes(section->name, strlen(section->name)), buf_str(&text));
     buf_free(&text);
     return hash;
 }
 
 static void load_entries(struct load *l, const struct node *value, struct config_job *job, enum config_sd_kind kind)
 {
-    const struct section *section = sd_sections[kind];
+    const struct section *section = sections[kind];
     if (!node_is_list(l, value, names[kind]) || value->n == 0)
         return;
     job->sd = xrealloc(job->sd, (job->sd_n + value->n) * sizeof *job->sd);
@@ -79,7 +79,8 @@ static void load_entries(struct load *l, const struct node *value, struct config
         sd->kind = kind;
         section_defaults(l, section, sd);
         section_load(l, section, item, sd);
-        sd->hash = hash_of(sd);
+        sd->hash = hash_of(section, sd);
+        sd->http_hash = hash_of(&section_http, &sd->http);
     }
 }
 
@@ -119,7 +120,7 @@ void show_sds(struct dump *d, const struct field *f, const void *from)
         named = true;
         d->indent += 2;
         d->dash = true;
-        section_dump(d, sd_sections[kind], &job->sd[i]);
+        section_dump(d, sections[kind], &job->sd[i]);
         d->indent -= 2;
     }
 }

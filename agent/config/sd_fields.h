@@ -7,7 +7,6 @@
 #include "load.h"
 
 extern const struct section section_kubernetes_sd, section_kubelet_sd, section_http_sd;
-extern const struct section *const sd_sections[CONFIG_SD_KINDS];
 
 void load_kubernetes_sds(struct load *l, const struct node *value, void *to);
 void load_kubelet_sds(struct load *l, const struct node *value, void *to);

@@ -250,7 +250,6 @@ static struct source *want_source(struct discovery *d, const struct config_sd *c
         s = d->sources[i]->config->hash == config->hash ? d->sources[i] : NULL;
     if (!s) {
         s = source_kinds[config->kind]->open(config, &d->host);
-        s->owner = config_ref(d->config);
         d->sources = xgrow(d->sources, &d->sources_cap, d->sources_n + 1, sizeof(struct source *));
         d->sources[d->sources_n++] = s;
     }
@@ -314,7 +313,7 @@ void discovery_apply(struct discovery *d, struct config *config)
     size_t old_n = d->jobs_n;
     struct config *old_config = d->config;
     d->epoch++;
-    d->config = config_ref(config);
+    d->config = d->host.config = config_ref(config);
     struct job_sources *jobs = xcalloc(config->jobs_n + 1, sizeof *jobs);
     for (size_t i = 0; i < config->jobs_n; i++)
         take_job(d, &jobs[i], &config->jobs[i], find_job(old, old_n, config->jobs[i].job_name));

@@ -10,10 +10,13 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "../kubernetes/watch.h"
 
 #define CONNECTIONS 16
 
 const struct source_kind *const source_kinds[CONFIG_SD_KINDS] = {
+    [CONFIG_SD_KUBERNETES] = &source_kubernetes,
+    [CONFIG_SD_KUBELET] = &source_kubelet,
     [CONFIG_SD_HTTP] = &source_http,
 };
 
@@ -38,7 +41,7 @@ void discovery_sets_free(struct discovery_sets *sets)
     discovery_sets_init(sets, sets->names);
 }
 
-static void take(struct discovery_sets *sets, struct label_set *s)
+void discovery_sets_take(struct discovery_sets *sets, struct label_set *s)
 {
     sets->v = xgrow(sets->v, &sets->cap, sets->n + 1, sizeof(struct label_set *));
     sets->v[sets->n++] = s;
@@ -46,13 +49,13 @@ static void take(struct discovery_sets *sets, struct label_set *s)
 
 void discovery_sets_add(struct discovery_sets *sets, const struct labels *labels)
 {
-    take(sets, label_set_new(sets->names, labels));
+    discovery_sets_take(sets, label_set_new(sets->names, labels));
 }
 
 void discovery_sets_add_all(struct discovery_sets *sets, const struct discovery_sets *from)
 {
     for (size_t i = 0; i < from->n; i++)
-        take(sets, label_set_ref(from->v[i]));
+        discovery_sets_take(sets, label_set_ref(from->v[i]));
 }
 
 bool discovery_sets_equal(const struct discovery_sets *a, const struct discovery_sets *b)
@@ -68,7 +71,7 @@ bool discovery_sets_equal(const struct discovery_sets *a, const struct discovery
 void source_init(struct source *s, const struct source_kind *kind, const struct config_sd *config,
                  struct source_host *host)
 {
-    *s = (struct source){.kind = kind, .config = config, .host = host};
+    *s = (struct source){.kind = kind, .config = config, .host = host, .owner = config_ref(host->config)};
 }
 
 void source_good(struct source *s, bool changed)
@@ -81,6 +84,13 @@ void source_good(struct source *s, bool changed)
     if (changed)
         s->changed_ms = clock_wall_ms();
     if (changed || first)
+        s->host->changed(s->host->ctx, s);
+}
+
+void source_changed(struct source *s)
+{
+    s->changed_ms = clock_wall_ms();
+    if (s->known)
         s->host->changed(s->host->ctx, s);
 }
 
@@ -111,6 +121,8 @@ struct http_client *source_client(struct source_host *host)
 
 void source_host_close(struct source_host *host)
 {
+    kube_hub_free(host->kube);
+    host->kube = NULL;
     if (host->http)
         http_client_free(host->http);
     host->http = NULL;

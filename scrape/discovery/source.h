@@ -23,6 +23,8 @@ void discovery_sets_free(struct discovery_sets *sets);
 void discovery_sets_clear(struct discovery_sets *sets);
 /* Packs a new set. */
 void discovery_sets_add(struct discovery_sets *sets, const struct labels *labels);
+/* Adds a set; the reference goes over. */
+void discovery_sets_take(struct discovery_sets *sets, struct label_set *s);
 /* Adds references to all of `from`. */
 void discovery_sets_add_all(struct discovery_sets *sets, const struct discovery_sets *from);
 /* Both have the same sets in the same order. */
@@ -59,6 +61,7 @@ struct source_host {
     const char *user_agent;
     struct label_names *names;
     struct http_client *http; /* source_client() */
+    struct config *config;    /* the present generation; who keeps what it points at takes a reference */
     struct kube_hub *kube;    /* watches that Kubernetes sources share; NULL until one needs it */
     void (*changed)(void *ctx, struct source *s);
     void *ctx;
@@ -92,7 +95,7 @@ struct source {
     char error[300];     /* why the last look failed; "" when it was good */
     uint64_t failures;
     int64_t changed_ms;  /* wall clock of the last news */
-    struct config *owner; /* the manager's: keeps `config` */
+    struct config *owner; /* keeps `config`; given up by the manager */
     uint64_t epoch;       /* the manager's: the last generation that wanted it */
 };
 
@@ -100,6 +103,8 @@ void source_init(struct source *s, const struct source_kind *kind, const struct 
                  struct source_host *host);
 /* A look was good. `changed`: what it adds is different now; the manager asks for it soon. */
 void source_good(struct source *s, bool changed);
+/* What it adds is different, though a part of what it looks at fails. */
+void source_changed(struct source *s);
 /* A look failed; what was known stays. Logged when it is news. */
 void source_failed(struct source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Frees what sources made together; they are all closed. */

@@ -467,7 +467,7 @@ static void test_help(void **state)
     assert_int_equal(one.n, 0);
     static const char *const parts[] = {
         "  scrape_interval                    duration ", "files of 16 MiB, 64 levels of nesting",
-        "Not supported yet:", "kubernetes_sd_configs", "failed_request_logging (only false)",
+        "Not supported yet:", "azure_sd_configs", "kubernetes_sd_configs", "failed_request_logging (only false)",
         "Refused, because an agent cannot honour them", "alerting rule_files remote_read",
         "  max_samples_per_send               number    10000",
     };
