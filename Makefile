@@ -53,7 +53,7 @@ BENCH := $(patsubst tests/bench/%.c,build/release/bench/%,$(wildcard tests/bench
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
-.PHONY: all binary deps run manual test test-unit test-e2e test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
+.PHONY: all binary deps run manual test test-unit test-e2e test-k8s test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -145,6 +145,10 @@ test-unit: build/.deps-build build/.deps-test
 
 test-e2e: build/.deps-build build/.deps-test
 	@tests/run.py e2e
+
+# Discovery against a real kube-apiserver and etcd; building those takes some minutes, the first time.
+test-k8s: build/.deps-build build/.deps-test
+	@tests/run.py k8s
 
 test-tsan: build/.deps-build build/.deps-test
 	@tests/run.py tsan

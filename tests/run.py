@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """run: builds and runs the tests in order, and ends with one line that counts them.
 
-usage: tests/run.py all|unit|e2e|tsan|soak
+usage: tests/run.py all|unit|e2e|k8s|tsan|soak
 
 `all` is what `make test` means: tidy; unit tests as built for release and with ASan+UBSan; everything compiled by clang
 with -Werror; the inputs of the fuzzers again, with ASan+UBSan; end-to-end tests against the release binary, then a
-chosen part (marked `sanitized`) against the ASan one.
+chosen part (marked `sanitized`) against the ASan one. `k8s` is discovery against a real kube-apiserver, which is built
+first, once.
 """
 
 import concurrent.futures
@@ -24,6 +25,8 @@ PROGRAM_SECONDS = 600
 # Of the end-to-end tests.
 PARTS = 4
 AT_ONCE = 4
+# What build-apiserver.sh exits with where it lacks network or Debian.
+CANNOT_BUILD = 77
 SAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -107,11 +110,11 @@ def replay(variant):
             print(result.stderr[-6000:], flush=True)
 
 
-def pytest(binary, *arguments):
-    say(f"end-to-end tests of {binary}: {' '.join(arguments)}")
+def pytest(binary, *arguments, directory="tests/e2e"):
+    say(f"{directory}, {binary}: {' '.join(arguments)}")
     env = {**os.environ, **SAN_ENV, "OBSAGENT": str(ROOT / binary), "PYTHONDONTWRITEBYTECODE": "1"}
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", "--durations=5", *arguments]
-    result = subprocess.run(command + ["tests/e2e"], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
+    result = subprocess.run(command + [directory], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
                             errors="replace")
     say(f"{binary}: {' '.join(arguments)}\n{result.stdout[-12000:]}")
     summary = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
@@ -127,6 +130,24 @@ def end_to_end(*kinds):
     parts = [(binary, "-m", mark, f"--part={i}/{PARTS}") for binary, mark in kinds for i in range(1, PARTS + 1)]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda arguments: pytest(*arguments), parts))
+
+
+def kubernetes():
+    """Whether there was a kube-apiserver to test against."""
+    built = subprocess.run([str(ROOT / "tests" / "k8s" / "build-apiserver.sh")], cwd=ROOT, stderr=subprocess.PIPE,
+                           text=True, errors="replace")
+    sys.stderr.write(built.stderr)
+    if built.returncode == CANNOT_BUILD:
+        why = (built.stderr.strip().splitlines() or ["for no reason given"])[-1]
+        say(f"SKIPPED, nothing was tested: no kube-apiserver can be built here: {why}")
+        return False
+    if built.returncode != 0:
+        say("kube-apiserver could not be built")
+        count(0, 1)
+    elif build("release", "binary"):
+        peers()
+        pytest("build/release/obsagent", "-s", directory="tests/k8s")
+    return True
 
 
 def tidy():
@@ -183,6 +204,9 @@ def main():
         if build("release", "binary"):
             peers()
             end_to_end(("build/release/obsagent", "not soak"))
+    elif what == "k8s":
+        if not kubernetes():
+            return 0
     elif what == "tsan":
         tsan_tests()
     elif what == "soak":
