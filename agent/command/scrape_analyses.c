@@ -2,9 +2,11 @@
 /* scrape_analyses: which modules look at a scrape. */
 #include "analysis.h"
 #include "explain.h"
+#include "find.h"
 
 /* In the order of the report. */
 static analysis_maker *const MAKERS[] = {
+    find_make,
     explain_make,
     NULL, /* ends the list */
 };

@@ -3,6 +3,7 @@
 #include "scrape_flags.h"
 
 #include "explain.h"
+#include "finding.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,8 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
         {"max-errors", FLAG_U64, &f->max_errors, "N", "show the first N errors and duplicates (20)"},
         {"lint", FLAG_STRING, &f->lint, "all|none",
          "print what promtool would find, exit 3 when there is anything; the report goes to stderr"},
+        {"ignore", FLAG_STRING, &f->ignore, "RULE,...",
+         "findings that are not told: names as in the report, or all"},
         {"explain", FLAG_OPTIONAL, &f->explain, "SERIES",
          "what each rule did to the target, to each series or those that fit, as up{job=\"a\"}, and what is sent"},
         {"json", FLAG_BOOL, &f->json, NULL, "one JSON object a target"},
@@ -75,6 +78,15 @@ static bool check_what(const struct scrape_flags *f, char **what, int n)
     return true;
 }
 
+static bool read_rules(struct scrape_flags *f)
+{
+    struct err err = {0};
+    if (!f->ignore || finding_set_parse(str_of(f->ignore), &f->ignored, &err))
+        return true;
+    err_prefix(&err, "--ignore");
+    return usage(err.msg);
+}
+
 static bool check_how(const struct scrape_flags *f)
 {
     if (f->lint && strcmp(f->lint, "all") != 0 && strcmp(f->lint, "none") != 0)
@@ -99,7 +111,7 @@ enum flag_outcome scrape_flags_parse(struct scrape_flags *f, int argc, char **ar
     enum flag_outcome outcome = flags_parse(&command, argc, argv, positional_n);
     if (outcome != FLAGS_OK)
         return outcome;
-    if (!check_what(f, argv + 1, *positional_n) || !check_how(f))
+    if (!check_what(f, argv + 1, *positional_n) || !check_how(f) || !read_rules(f))
         return FLAGS_USAGE;
     if (f->lint && strcmp(f->lint, "none") == 0)
         f->lint = NULL;

@@ -19,12 +19,13 @@ struct scrape_flags {
     bool insecure;
     /* what is said */
     uint64_t max_errors;
-    const char *lint;
+    const char *lint, *ignore;
     const char *explain; /* a selector, "" for each series, NULL = not given */
     bool json, junit;
 
     /* ready for use */
     struct config_protocols protocols; /* n 0 = not given */
+    uint64_t ignored; /* finding_set */
 };
 
 /* Reads and checks the command line; on FLAGS_OK what is to be scraped is argv[1..*positional_n], nothing with

@@ -156,9 +156,9 @@ drop_me
         "scrape wrong.txt",
         1,
         "~duplicate series: 1\n  line 5, as in line 2: m\n"
-        "errors: 2\n3:6: .*\n    bad{ 2\n6:8: .*\n    last 5 x\n$",
+        "errors: 2\n3:6: .*\n    bad{ 2\n6:8: .*\n    last 5 x\nfindings: 1 problem, 0 hints\n  duplicate-series: 1 ",
     ),
-    "scrape_max_errors": Case("scrape --max-errors=1 wrong.txt", 1, "~errors: 2\n3:6: .*\n    bad{ 2\n$"),
+    "scrape_max_errors": Case("scrape --max-errors=1 wrong.txt", 1, "~errors: 2\n3:6: .*\n    bad{ 2\nfindings: "),
     "scrape_lint": Case(
         "scrape --lint=all ugly.txt",
         3,

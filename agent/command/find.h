@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* find: the analysis that looks for what costs people days: every rule of finding.h.
+
+     find.c          the analysis: its checks, and its part of the report
+     find_order.c    the order of lines: metadata and families
+     finding.c       the rules, and what was found */
+#ifndef OBSAGENT_COMMAND_FIND_H
+#define OBSAGENT_COMMAND_FIND_H
+
+#include "analysis.h"
+#include "finding.h"
+
+/* For the table of scrape_analyses.c. */
+bool find_make(const struct scrape_flags *flags, const struct scrape_subject *subject, struct analysis *out);
+
+/* One of its checks. ctx of the watcher is given to done and free as well; callbacks may be NULL. */
+struct find_check {
+    struct survey_watcher watcher;
+    void (*done)(void *ctx, const struct scrape_done *done);
+    void (*free)(void *ctx);
+};
+
+/* Makers of checks, which tell `to`. */
+struct find_check find_order(struct findings *to);
+
+#endif

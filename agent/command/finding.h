@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* finding: what is wrong with an exposition though each of its lines can be read: the rules, and what was found by
+   them. */
+#ifndef OBSAGENT_COMMAND_FINDING_H
+#define OBSAGENT_COMMAND_FINDING_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "paint.h"
+
+#include <stdint.h>
+
+enum finding_rule {
+    FINDING_DUPLICATE_SERIES,
+    FINDING_METADATA_AFTER_SAMPLES,
+    FINDING_METADATA_TWICE,
+    FINDING_SPLIT_FAMILY,
+    FINDING_RULES
+};
+
+/* A set of rules, bit i for rule i. */
+typedef uint64_t finding_set;
+
+/* "all", "none" or names with commas between. */
+bool finding_set_parse(struct str text, finding_set *out, struct err *err) MUSTCHECK;
+
+/* Where it is. */
+struct finding_at {
+    uint64_t line;       /* 0 = of no line */
+    uint64_t other_line; /* 0 = none: what it disagrees with */
+    struct str subject;  /* a series, a name; cut when long, may be empty */
+};
+
+struct findings;
+
+/* Keeps the first `keep` of each rule, counts the rest; ignores those of a set. */
+struct findings *findings_new(size_t keep, finding_set ignored);
+void findings_free(struct findings *f);
+/* Forgets everything: another body comes. */
+void findings_clear(struct findings *f);
+/* What stands for a line: "line", or "family" of protobuf. Not copied. */
+void findings_name_lines(struct findings *f, const char *word);
+void findings_add(struct findings *f, enum finding_rule rule, const struct finding_at *at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Something could not be looked at, because of a bound. Said once for each text. */
+void findings_cut(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Problems (they make the exit code 3), or hints (they do not), over all rules. */
+uint64_t findings_sum(const struct findings *f, bool problems);
+
+/* Lines with a heading; nothing when there is nothing to say. */
+void findings_text(const struct findings *f, const struct paint *paint, struct buf *out);
+/* "findings":{...}, with the comma. */
+void findings_json(const struct findings *f, struct buf *out);
+/* A case for each rule of problems that is not ignored. */
+void findings_junit(const struct findings *f, void (*add)(void *to, const char *name, const char *failure), void *to);
+
+#endif
