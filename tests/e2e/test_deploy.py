@@ -256,6 +256,22 @@ def container_env(container):
 
 
 @each_set
+def test_configurations_are_accepted(name, tmp_path):
+    container = agent_container(SETS[name])
+    (tmp_path / "token").write_text("secret\n")
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", tmp_path / "ca.crt")
+    mounts = {m["mountPath"] for m in container["volumeMounts"]} | {"/var/run/secrets/kubernetes.io/serviceaccount"}
+    for file, text in config_texts(name).items():
+        for path in re.findall(r"_file: (/[^ }\n]+)", text):
+            assert os.path.dirname(path) in mounts, f"{path} is mounted nowhere"
+            text = text.replace(path, str(tmp_path / os.path.basename(path)))
+        (tmp_path / file).write_text(text)
+        code, out, err = obsagent("check", tmp_path / file, env=container_env(container))
+        assert code == 0, out + err
+        assert "--config.file=/etc/obsagent/config/" + file in container["args"]
+
+
+@each_set
 def test_arguments_are_accepted(name, tmp_path):
     """All but the configuration, which is not there; that, and nothing before it, is what the agent complains of."""
     container, args = agent_container(SETS[name]), []
