@@ -77,8 +77,8 @@ def write_error(path):
 
 @pytest.mark.skipif(not can_change_root(), reason="NOT RUN: the image, which needs root and mount namespaces")
 def test_runs_confined(run, tmp_path, image):
-    """User, entry point and arguments are the Dockerfile's. Names are looked up, certificates believed that the root has, the
-    buffer is the only place that is written to."""
+    """User, entry point and arguments are the Dockerfile's. Names are looked up, certificates believed that the root
+    has, the buffer is the only place that is written to."""
     certificates = make_certificates(tmp_path)
     bundle = image / "etc/ssl/certs/ca-certificates.crt"
     bundle.write_text(bundle.read_text() + (certificates / "ca.pem").read_text())
