@@ -9,7 +9,7 @@
 typedef struct find_check find_maker(struct findings *to);
 
 /* In the order they are told. */
-static find_maker *const MAKERS[] = {find_order};
+static find_maker *const MAKERS[] = {find_order, find_buckets};
 #define CHECKS_N (sizeof MAKERS / sizeof *MAKERS)
 
 struct find {

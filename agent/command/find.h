@@ -3,6 +3,7 @@
 
      find.c          the analysis: its checks, and its part of the report
      find_order.c    the order of lines: metadata and families
+     find_buckets.c  parts of histograms and summaries that do not fit together
      finding.c       the rules, and what was found */
 #ifndef OBSAGENT_COMMAND_FIND_H
 #define OBSAGENT_COMMAND_FIND_H
@@ -22,5 +23,6 @@ struct find_check {
 
 /* Makers of checks, which tell `to`. */
 struct find_check find_order(struct findings *to);
+struct find_check find_buckets(struct findings *to);
 
 #endif

@@ -25,6 +25,18 @@ static const struct {
     [FINDING_METADATA_TWICE] = {"metadata-twice", true, "strict readers refuse the body"},
     [FINDING_SPLIT_FAMILY] = {"split-family", true,
                               "the samples of a family belong together; strict readers refuse the body"},
+    [FINDING_BUCKET_BOUND] = {"bucket-bound", true, "a bucket without a bound counts for no quantile"},
+    [FINDING_BUCKET_TWICE] = {"bucket-twice", true, "1 and 1.0 are the same bound, but two series"},
+    [FINDING_BUCKETS_FALL] = {"buckets-fall", true,
+                              "buckets are cumulative: with falling ones quantiles are wrong"},
+    [FINDING_BUCKETS_UNORDERED] = {"buckets-unordered", false, "strict readers want buckets by their bounds"},
+    [FINDING_NO_INF_BUCKET] = {"no-inf-bucket", true, "without a bucket le=\"+Inf\" there are no quantiles at all"},
+    [FINDING_INF_IS_NOT_COUNT] = {"inf-is-not-count", true, "the bucket le=\"+Inf\" holds all that was counted"},
+    [FINDING_NO_BUCKETS] = {"no-buckets", true, "a histogram without buckets says no more than a summary"},
+    [FINDING_NO_SUM] = {"no-sum", true, "without _sum there is no mean; remote write of whole histograms needs it"},
+    [FINDING_NO_COUNT] = {"no-count", true, "without _count there is neither mean nor rate"},
+    [FINDING_BARE_HISTOGRAM] = {"bare-histogram", true, "samples of a histogram end in _bucket, _sum or _count"},
+    [FINDING_QUANTILE] = {"quantile", true, "the value of a summary belongs to a quantile from 0 to 1"},
 };
 
 struct finding {

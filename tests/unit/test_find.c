@@ -21,7 +21,7 @@ static const struct find_row ORDER[] = {
     {"a 1\n# HELP a later\n", ""},
     {"# TYPE a counter\na 1\n# TYPE a counter\n", "metadata-twice 3/1 a: a second TYPE\n"},
     {"# HELP a x\n# HELP a x\na 1\n", "metadata-twice 2/1 a: a second HELP\n"},
-    {"h_bucket{le=\"1\"} 1\n# TYPE h histogram\n", "metadata-after-samples 2/1 h: TYPE after its samples\n"},
+    {"h_bucket{le=\"+Inf\"} 1\n# TYPE h histogram\n", "metadata-after-samples 2/1 h: TYPE after its samples\n"},
     {"s_sum 1\ns_count 1\n# TYPE s summary\n", "metadata-after-samples 3/2 s: TYPE after its samples\n"},
     {"g_sum 1\n# TYPE g gauge\ng 1\n", ""},
     /* the parts of a histogram that nobody called one */
@@ -41,11 +41,90 @@ static void test_openmetrics(void **state)
 {
     static const struct find_row rows[] = {
         {"# TYPE a counter\na_total{x=\"1\"} 1\na_created{x=\"1\"} 1\na_total{x=\"2\"} 1\n# EOF\n", ""},
+        {"# TYPE h gaugehistogram\nh_bucket{le=\"+Inf\"} 3\nh_gcount 3\nh_gsum 4\n# EOF\n", ""},
+        {"# TYPE h gaugehistogram\nh_bucket{le=\"+Inf\"} 3\nh_gsum 4\n# EOF\n",
+         "no-count 2 h_bucket{le=\"+Inf\"}: h_gcount is missing\n"},
         {"# TYPE a counter\na_total 1\n# TYPE b gauge\nb 1\na_total{x=\"2\"} 1\n# EOF\n",
          "split-family 5/2 a: goes on after samples of others\n"},
     };
     (void)state;
     bed_rows(rows, ROWS(rows), EXPOSITION_OPENMETRICS);
+}
+
+#define H "# TYPE h histogram\n"
+#define H_END "h_sum 9\nh_count 4\n"
+#define S "# TYPE s summary\n"
+
+static const struct find_row BUCKETS[] = {
+    {H "h_bucket{le=\"1\"} 1\nh_bucket{le=\"2.5\"} 3\nh_bucket{le=\"+Inf\"} 4\n" H_END, ""},
+    {H "h_bucket{le=\"1\"} 0\nh_bucket{le=\"2\"} 0\nh_bucket{le=\"+Inf\"} 0\nh_sum 0\nh_count 0\n", ""},
+    {H "h_bucket{le=\"1\"} 3\nh_bucket{le=\"2.5\"} 2\nh_bucket{le=\"+Inf\"} 4\n" H_END,
+     "buckets-fall 3/2 h_bucket{le=\"2.5\"}: 2 up to 2.5, but 3 up to 1\n"},
+    {H "h_bucket{le=\"2\"} 3\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 4\n" H_END,
+     "buckets-unordered 3/2 h_bucket{le=\"1\"}: the bound 1 after 2\n"},
+    {H "h_bucket{le=\"2\"} 1\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 4\n" H_END,
+     "buckets-fall 3/2 h_bucket{le=\"1\"}: 2 up to 1, but 1 up to 2\n"
+     "buckets-unordered 3/2 h_bucket{le=\"1\"}: the bound 1 after 2\n"},
+    {H "h_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"+Inf\"} 4\n" H_END,
+     "bucket-twice 3/2 h_bucket{le=\"1.0\"}: the bound 1 again\n"},
+    {H "h_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 4\n" H_END,
+     "duplicate-series 3/2 h_bucket{le=\"1\"}: the same series again\n"},
+    {H "h_bucket{le=\"x\"} 1\nh_bucket{a=\"b\"} 1\nh_bucket{le=\"+Inf\"} 4\n" H_END,
+     "bucket-bound 2 h_bucket{le=\"x\"}: le is not a number\n"
+     "bucket-bound 3 h_bucket{a=\"b\"}: no label le\n"
+     "no-buckets 3 h_bucket{a=\"b\"}: h_bucket is missing\n"
+     "no-sum 3 h_bucket{a=\"b\"}: h_sum is missing\n"
+     "no-count 3 h_bucket{a=\"b\"}: h_count is missing\n"},
+    {H "h_bucket{le=\"1\"} 4\n" H_END, "no-inf-bucket 2 h_bucket{le=\"1\"}: the last bucket ends at 1\n"},
+    {H "h_bucket{le=\"+Inf\"} 5\n" H_END,
+     "inf-is-not-count 4/2 h_bucket{le=\"+Inf\"}: 4 counted, but 5 in the bucket +Inf\n"},
+    {H H_END, "no-buckets 2 h_sum: h_bucket is missing\n"},
+    {H "h_bucket{le=\"+Inf\"} 4\nh_count 4\n", "no-sum 2 h_bucket{le=\"+Inf\"}: h_sum is missing\n"},
+    {H "h_bucket{le=\"+Inf\"} 4\nh_sum 4\n", "no-count 2 h_bucket{le=\"+Inf\"}: h_count is missing\n"},
+    {H "h_bucket{le=\"+Inf\"} 4\nh 4\n" H_END,
+     "bare-histogram 3 h: neither _bucket, _sum nor _count of a histogram\n"},
+    /* whose parts stand apart, with labels in another order */
+    {H "h_bucket{a=\"1\",b=\"2\",le=\"+Inf\"} 4\nh_bucket{a=\"2\",b=\"1\",le=\"+Inf\"} 5\n"
+       "h_sum{b=\"1\",a=\"2\"} 1\nh_sum{b=\"2\",a=\"1\"} 1\n"
+       "h_count{a=\"2\",b=\"1\"} 5\nh_count{a=\"1\",b=\"2\"} 4\n",
+     ""},
+    {S "s{quantile=\"0.5\"} 1\ns{quantile=\"1\"} NaN\ns_sum 9\ns_count 4\n", ""},
+    {S "s_sum 9\ns_count 4\n", ""},
+    {S "s 1\ns{quantile=\"50\"} 1\ns{quantile=\"p50\"} 1\ns_sum 9\ns_count 4\n",
+     "quantile 2 s: no label quantile\n"
+     "quantile 3 s{quantile=\"50\"}: quantile is not a number from 0 to 1\n"
+     "quantile 4 s{quantile=\"p50\"}: quantile is not a number from 0 to 1\n"},
+    {S "s{quantile=\"1\"} 1\n",
+     "no-sum 2 s{quantile=\"1\"}: s_sum is missing\n"
+     "no-count 2 s{quantile=\"1\"}: s_count is missing\n"},
+    /* nobody said that it is a histogram: only its buckets are looked at */
+    {"h_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 1\n",
+     "buckets-fall 2/1 h_bucket{le=\"2\"}: 1 up to 2, but 2 up to 1\n"
+     "no-inf-bucket 1 h_bucket{le=\"1\"}: the last bucket ends at 2\n"},
+    {"fire_bucket 1\n# TYPE g gauge\ng{le=\"1\"} 2\n", ""},
+};
+
+static void test_buckets(void **state)
+{
+    (void)state;
+    bed_rows(BUCKETS, ROWS(BUCKETS), EXPOSITION_TEXT);
+}
+
+static void test_many_histograms(void **state)
+{
+    struct find_bed b;
+    struct buf body;
+    (void)state;
+    buf_init(&body, 64 << 20);
+    for (int i = 0; i < 65537; i++)
+        buf_addf(&body, "h_bucket{i=\"%d\",le=\"+Inf\"} 1\n", i);
+    bed_open(&b, 0);
+    bed_scrape(&b, EXPOSITION_TEXT, body.p, body.n, (struct scrape_done){0});
+    char *got = bed_findings(&b);
+    assert_string_equal(got, "not looked at: histograms and summaries after the first 65536\n");
+    free(got);
+    bed_close(&b);
+    buf_free(&body);
 }
 
 static const char MANY[] = "a 1\na 1\na 1\na 1\na 1\na 1\n";
@@ -147,6 +226,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_openmetrics),
+        cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_many_histograms),
         cmocka_unit_test(test_keeps_some_and_counts_all),
         cmocka_unit_test(test_ignores),
         cmocka_unit_test(test_wrong_rules),
