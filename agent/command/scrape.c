@@ -6,6 +6,7 @@
 #include "scrape_private.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 static enum scrape_exit scrape_argument(const struct scrape_flags *f, const char *what)
 {
@@ -37,7 +38,11 @@ int command_scrape(int argc, char **argv)
     enum scrape_exit code = outcome == FLAGS_HELP ? SCRAPE_GOOD : SCRAPE_USAGE;
     if (outcome == FLAGS_OK) {
         signal(SIGPIPE, SIG_IGN);
+        if (f.junit)
+            puts("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"obsagent scrape\">");
         code = scrape_all(&f, argv + 1, positional);
+        if (f.junit)
+            puts("</testsuites>");
     }
     scrape_flags_free(&f);
     return (int)code;

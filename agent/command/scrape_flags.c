@@ -2,6 +2,8 @@
 /* scrape_flags: the command line of `obsagent scrape`, its help, and what does not go together. */
 #include "scrape_flags.h"
 
+#include "../../scrape/negotiate.h"
+
 #include "explain.h"
 #include "finding.h"
 
@@ -9,6 +11,8 @@
 #include <string.h>
 
 #define FLAGS_MAX 64
+#define REPEAT_MAX 10000000
+#define CONCURRENCY_MAX 1000
 
 static const char SYNOPSIS[] =
     "obsagent scrape URL|FILE|-... [flags]\n"
@@ -35,6 +39,14 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
         {"bearer-token-file", FLAG_STRING, &f->bearer_token_file, "FILE", "send the token in it"},
         {"header", FLAG_LIST, &f->headers, "\"NAME: VALUE\"", "a further request header, repeatable"},
         {"insecure", FLAG_BOOL, &f->insecure, NULL, "do not verify the certificate"},
+        {"protocol", FLAG_STRING, &f->protocol, "NAME,...",
+         "ask for these formats, as in scrape_protocols; of a file: it is the first one"},
+        {"interval", FLAG_DURATION, &f->interval_ms, "DURATION",
+         "scrape_interval of the estimates (1m, or the target's)"},
+        {"wait", FLAG_DURATION, &f->wait_ms, "DURATION",
+         "try again for so long until the target answers as the agent wants it, then report"},
+        {"repeat", FLAG_U64, &f->repeat, "N", "after the report ask N times and tell how long it took"},
+        {"concurrency", FLAG_U64, &f->concurrency, "C", "so many of --repeat at once (1)"},
         {"twice", FLAG_DURATION, &f->twice_ms, "DURATION",
          "scrape again after so long; the report is on the second one"},
         {"max-errors", FLAG_U64, &f->max_errors, "N", "show the first N errors and duplicates (20)"},
@@ -44,7 +56,9 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
          "findings that are not told: names as in the report, or all"},
         {"explain", FLAG_OPTIONAL, &f->explain, "SERIES",
          "what each rule did to the target, to each series or those that fit, as up{job=\"a\"}, and what is sent"},
-        {"json", FLAG_BOOL, &f->json, NULL, "one JSON object a target"},
+        {"json", FLAG_BOOL, &f->json, NULL,
+         "one JSON object a target and line; obsagent help scrape-json prints its schema"},
+        {"junit", FLAG_BOOL, &f->junit, NULL, "test results in JUnit's XML, for CI"},
     };
     size_t n = sizeof flags / sizeof flags[0];
     _Static_assert(sizeof flags / sizeof flags[0] <= FLAGS_MAX, "room for all");
@@ -87,8 +101,43 @@ static bool read_rules(struct scrape_flags *f)
     return usage(err.msg);
 }
 
+/* "PrometheusProto,PrometheusText0.0.4" */
+static bool read_protocols(struct scrape_flags *f)
+{
+    struct str rest = f->protocol ? str_of(f->protocol) : STR_NULL;
+    while (rest.n) {
+        struct str name = str_make(rest.p, str_find_char(rest, ','));
+        size_t found = 0;
+        while (found < CONFIG_SCRAPE_PROTOCOLS && !str_eq_c(name, negotiate_name((enum config_scrape_protocol)found)))
+            found++;
+        if (found == CONFIG_SCRAPE_PROTOCOLS || f->protocols.n == CONFIG_SCRAPE_PROTOCOLS)
+            return usage("--protocol is a list of PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0.0.1, "
+                         "PrometheusText1.0.0, PrometheusText0.0.4");
+        f->protocols.v[f->protocols.n++] = (enum config_scrape_protocol)found;
+        rest = str_skip(str_skip(rest, name.n), 1);
+    }
+    return true;
+}
+
+static bool check_load(const struct scrape_flags *f, char **what, int n)
+{
+    if (f->repeat > REPEAT_MAX || f->concurrency > CONCURRENCY_MAX)
+        return usage("--repeat is at most 10000000, --concurrency 1000");
+    if (f->concurrency && !f->repeat)
+        return usage("--concurrency needs --repeat");
+    for (int i = 0; i < n; i++) {
+        if ((f->repeat || f->wait_ms) && !is_url(what[i]))
+            return usage("--wait and --repeat need a URL");
+    }
+    return true;
+}
+
 static bool check_how(const struct scrape_flags *f)
 {
+    if (f->json && f->junit)
+        return usage("--json and --junit exclude each other");
+    if (f->interval_ms < 0 || f->wait_ms < 0)
+        return usage("a duration is negative");
     if (f->lint && strcmp(f->lint, "all") != 0 && strcmp(f->lint, "none") != 0)
         return usage("--lint is all or none");
     if (f->explain && !explain_check(f->explain))
@@ -111,7 +160,8 @@ enum flag_outcome scrape_flags_parse(struct scrape_flags *f, int argc, char **ar
     enum flag_outcome outcome = flags_parse(&command, argc, argv, positional_n);
     if (outcome != FLAGS_OK)
         return outcome;
-    if (!check_what(f, argv + 1, *positional_n) || !check_how(f) || !read_rules(f))
+    if (!check_what(f, argv + 1, *positional_n) || !check_load(f, argv + 1, *positional_n) ||
+        !check_how(f) || !read_protocols(f) || !read_rules(f))
         return FLAGS_USAGE;
     if (f->lint && strcmp(f->lint, "none") == 0)
         f->lint = NULL;

@@ -6,10 +6,11 @@
 #include "report.h"
 
 #include <stdio.h>
-#include <unistd.h>
+#include <time.h>
 
 #define RAW_MAX ((uint64_t)1 << 30)
 #define REPORT_MAX ((size_t)64 << 20)
+#define WAIT_STEP_MS 500 /* between two attempts of --wait */
 
 enum scrape_exit scrape_worse(enum scrape_exit a, enum scrape_exit b)
 {
@@ -21,94 +22,192 @@ static bool is_url(const char *s)
     return strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0;
 }
 
+static void sleep_ms(int64_t ms)
+{
+    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* ---- one scrape ---- */
+
+/* One body, read twice at the same time: with all its errors, and as the agent would. */
+struct take {
+    struct survey *survey;
+    struct rehearsal *rehearsal;
+    struct probe_result probe;
+    struct survey_counts counts;
+    struct rehearsal_result rehearsed;
+    int64_t started_ms;
+};
+
 static void begin(void *ctx, enum exposition_format format)
 {
-    survey_begin(ctx, format);
+    struct take *t = ctx;
+    survey_begin(t->survey, format);
+    rehearsal_begin(t->rehearsal, format);
 }
 
 static void feed(void *ctx, const void *bytes, size_t n)
 {
-    survey_feed(ctx, bytes, n);
+    struct take *t = ctx;
+    survey_feed(t->survey, bytes, n);
+    rehearsal_feed(t->rehearsal, bytes, n);
 }
 
-/* The samples of one scrape go to the survey and whoever watches it. */
-static struct survey *fetch(const struct scrape_flags *f, const struct subject *s, const struct analyses *analyses,
-                            struct probe_result *result)
+static int64_t timeout_of(const struct scrape_flags *f, const struct subject *s)
 {
-    struct survey *survey = survey_new((size_t)f->max_errors);
-    const struct config_job *job = s->view.job;
-    struct probe_request request = {
+    return f->timeout_ms ? f->timeout_ms : s->target->timeout_ms;
+}
+
+static struct probe_request request_of(const struct scrape_flags *f, const struct subject *s)
+{
+    uint64_t limit = s->target->settings.body_size_limit;
+    return (struct probe_request){
         .url = s->what,
         .unix_socket = s->unix_socket,
         .headers = s->headers,
+        .job = s->view.job,
+        .protocols = &f->protocols,
         .options = s->http,
-        .timeout_ms = f->timeout_ms ? f->timeout_ms : s->target->timeout_ms,
-        .job = job,
-        .begin = begin,
-        .max_raw = s->target->settings.body_size_limit ? s->target->settings.body_size_limit - 1 : RAW_MAX,
-        .sink = feed,
-        .ctx = survey,
+        .timeout_ms = timeout_of(f, s),
+        .max_raw = limit ? limit - 1 : RAW_MAX,
     };
-    for (size_t i = 0; i < analyses->n; i++)
-        survey_watch(survey, &analyses->v[i].watcher);
-    if (is_url(s->what))
-        probe_url(&request, result);
-    else
-        probe_file(s->what, &request, result);
-    survey_finish(survey);
-    return survey;
 }
 
-/* With --lint standard output is for the findings alone, so that they can be compared and counted. */
-static enum scrape_exit tell(const struct scrape_flags *f, const struct report *report)
+/* timeout_ms 0: the usual one. */
+static void take_make(struct take *t, const struct scrape_flags *f, const struct subject *s,
+                      const struct analyses *analyses, int64_t timeout_ms)
 {
-    struct buf text;
-    buf_init(&text, REPORT_MAX);
-    bool lint = f->lint != NULL;
-    FILE *out = lint && !f->json ? stderr : stdout;
+    struct probe_request request = request_of(f, s);
+    request.begin = begin;
+    request.sink = feed;
+    request.ctx = t;
+    request.timeout_ms = timeout_ms && timeout_ms < request.timeout_ms ? timeout_ms : request.timeout_ms;
+    t->started_ms = clock_wall_ms();
+    t->survey = survey_new((size_t)f->max_errors);
+    t->rehearsal = rehearsal_new(&s->view, t->started_ms);
+    for (size_t i = 0; analyses && i < analyses->n; i++)
+        survey_watch(t->survey, &analyses->v[i].watcher);
+    if (is_url(s->what))
+        probe_url(&request, &t->probe);
+    else
+        probe_file(s->what, &request, &t->probe);
+    survey_finish(t->survey);
+    survey_counts(t->survey, &t->counts);
+    bool complete = !err_is(&t->probe.error) || t->probe.type == PROBE_TYPE_REFUSED;
+    rehearsal_end(t->rehearsal, complete, t->probe.seconds, t->probe.raw_bytes, &t->rehearsed);
+}
+
+static void take_free(struct take *t)
+{
+    survey_free(t->survey);
+    rehearsal_free(t->rehearsal);
+}
+
+static struct report report_of(const struct scrape_flags *f, const struct subject *s, const struct take *t,
+                               const struct analyses *analyses)
+{
+    return (struct report){
+        .name = s->view.name,
+        .subject = &s->view,
+        .probe = &t->probe,
+        .counts = &t->counts,
+        .rehearsal = &t->rehearsed,
+        .analyses = analyses,
+        .timeout_ms = timeout_of(f, s),
+        .interval_ms = f->interval_ms ? f->interval_ms : s->target->interval_ms,
+    };
+}
+
+/* ---- --wait ---- */
+
+/* Until the target answers so that the agent would take it, or the time is over; what still is wrong is said whenever it
+   changes. */
+static void wait_for(const struct scrape_flags *f, const struct subject *s)
+{
+    static const struct analyses NONE = {.n = 0};
+    int64_t end = clock_mono_ms() + f->wait_ms;
+    struct err last = {0}, why = {0};
+    for (;;) {
+        struct take t = {0};
+        int64_t left = end - clock_mono_ms();
+        take_make(&t, f, s, NULL, left > 1 ? left : 1);
+        struct report report = report_of(f, s, &t, &NONE);
+        bool failed = report_failure(&report, &why);
+        take_free(&t);
+        left = end - clock_mono_ms();
+        if (!failed || left <= 0)
+            return;
+        if (strcmp(last.msg, why.msg) != 0)
+            fprintf(stderr, "%s: not ready: %s\n", s->view.name, why.msg);
+        last = why;
+        sleep_ms(left < WAIT_STEP_MS ? left : WAIT_STEP_MS);
+    }
+}
+
+/* ---- the report ---- */
+
+/* With --lint standard output is for the findings alone, so that they can be compared and counted. */
+static void tell(const struct scrape_flags *f, struct report *report)
+{
+    struct buf text, lint;
+    bool machine = f->json || f->junit;
+    FILE *out = f->lint && !machine ? stderr : stdout;
     struct paint paint = paint_for(out);
+    buf_init(&text, REPORT_MAX);
+    buf_init(&lint, REPORT_MAX);
+    size_t findings = f->lint ? report_lint(report, &lint) : 0;
+    report->exit = report_exit(report, findings);
     if (f->json)
         report_json(report, &text);
+    else if (f->junit)
+        report_junit(report, &text);
     else
         report_text(report, &paint, &text);
     fwrite(text.p, 1, text.n, out);
-    buf_clear(&text);
-    size_t findings = lint ? report_lint(report, &text) : 0;
-    if (!f->json)
-        fwrite(text.p, 1, text.n, stdout);
+    if (!machine)
+        fwrite(lint.p, 1, lint.n, stdout);
+    fflush(stdout);
+    buf_free(&lint);
     buf_free(&text);
-    bool failed = err_is(&report->probe->error) || report->counts->errors;
-    for (size_t i = 0; i < report->analyses->n; i++) {
-        const struct analysis *a = &report->analyses->v[i];
-        findings += a->findings ? a->findings(a->watcher.ctx) : 0;
-        failed = failed || (a->failed && a->failed(a->watcher.ctx));
+}
+
+static enum scrape_exit finish(const struct scrape_flags *f, const struct subject *s, const struct take *t,
+                               const struct analyses *analyses)
+{
+    struct report report = report_of(f, s, t, analyses);
+    struct load_result load;
+    if (f->repeat && t->probe.http) {
+        struct probe_request request = request_of(f, s);
+        load_run(&request, f->repeat, f->concurrency ? f->concurrency : 1, &load);
+        report.load = &load;
     }
-    return failed ? SCRAPE_FAILED : findings ? SCRAPE_FINDINGS : SCRAPE_GOOD;
+    tell(f, &report);
+    return report.exit;
 }
 
 enum scrape_exit scrape_one(const struct scrape_flags *f, const struct subject *subject)
 {
     struct analyses analyses;
-    struct probe_result probe;
-    struct survey_counts counts;
-    struct scrape_done done = {.subject = &subject->view, .probe = &probe, .counts = &counts};
+    struct take t = {0};
+    struct scrape_done done = {.subject = &subject->view, .probe = &t.probe, .counts = &t.counts};
+    if (f->wait_ms && is_url(subject->what))
+        wait_for(f, subject);
     analyses_make(&analyses, f, &subject->view);
     for (;; done.round++) {
-        done.started_ms = clock_wall_ms();
-        struct survey *survey = fetch(f, subject, &analyses, &probe);
-        survey_counts(survey, &counts);
+        take_make(&t, f, subject, &analyses, 0);
+        done.started_ms = t.started_ms;
         for (size_t i = 0; i < analyses.n; i++) {
             if (analyses.v[i].done)
                 analyses.v[i].done(analyses.v[i].watcher.ctx, &done);
         }
-        if (!f->twice_ms || done.round == 1 || err_is(&probe.error)) {
-            struct report report = {subject->view.name, &probe, &counts, &analyses};
-            enum scrape_exit code = tell(f, &report);
-            survey_free(survey);
-            analyses_free(&analyses);
-            return code;
-        }
-        survey_free(survey);
-        usleep((useconds_t)f->twice_ms * 1000);
+        if (!f->twice_ms || done.round == 1 || err_is(&t.probe.error))
+            break;
+        take_free(&t);
+        sleep_ms(f->twice_ms);
     }
+    enum scrape_exit code = finish(f, subject, &t, &analyses);
+    take_free(&t);
+    analyses_free(&analyses);
+    return code;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define TEXT_MAX 200
+#define TEXT_BEFORE 120 /* of them before the place of an error */
 #define WATCHERS_MAX 8
 
 struct survey {
@@ -38,13 +39,56 @@ static char *cut(struct str s)
     return str_dup(str_make(s.p, s.n < TEXT_MAX ? s.n : TEXT_MAX));
 }
 
+static bool inside_char(struct str text, size_t i)
+{
+    return i > 0 && i < text.n && ((unsigned char)text.p[i] & 0xc0) == 0x80;
+}
+
+/* The text around byte `at`, with dots where something was left out; *at becomes its place in what is returned. */
+static char *cut_around(struct str text, size_t *at)
+{
+    size_t from = *at > TEXT_BEFORE && text.n > TEXT_MAX ? *at - TEXT_BEFORE : 0;
+    while (inside_char(text, from))
+        from--;
+    size_t to = text.n - from > TEXT_MAX ? from + TEXT_MAX : text.n;
+    while (inside_char(text, to))
+        to--;
+    *at -= from;
+    *at += from ? 3 : 0;
+    return xasprintf("%s%.*s%s", from ? "..." : "", (int)(to - from), text.p + from, to < text.n ? "..." : "");
+}
+
+/* How many columns n bytes of text take: one for each character. */
+static size_t columns(const char *text, size_t n)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < n && text[i]; i++)
+        columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return columns;
+}
+
+/* `start` is the column at which text begins. */
+static void keep_error(struct survey *s, uint64_t line, uint64_t column, uint64_t start, struct str text,
+                       const char *why)
+{
+    struct survey_error e = {.line = line, .column = column};
+    size_t at = column >= start && start ? (size_t)(column - start) : SIZE_MAX;
+    bool placed = text.n && at <= text.n;
+    if (s->counts.errors++ >= s->keep)
+        return;
+    at = placed ? at : 0;
+    e.why = xstrdup(why);
+    e.text = cut_around(text, &at);
+    e.caret = placed ? columns(e.text, at) + 1 : 0;
+    s->errors = xgrow(s->errors, &s->errors_cap, s->counts.first_errors_n + 1, sizeof *s->errors);
+    s->errors[s->counts.first_errors_n++] = e;
+}
+
+/* Of protobuf there is no line to point into. */
 static void on_error(void *ctx, uint64_t line, uint64_t column, struct str text, const char *why)
 {
     struct survey *s = ctx;
-    if (s->counts.errors++ >= s->keep)
-        return;
-    s->errors = xgrow(s->errors, &s->errors_cap, s->counts.first_errors_n + 1, sizeof *s->errors);
-    s->errors[s->counts.first_errors_n++] = (struct survey_error){line, column, xstrdup(why), cut(text)};
+    keep_error(s, line, column, s->counts.format != EXPOSITION_PROTOBUF, text, why);
 }
 
 static void add_duplicate(struct survey *s, const struct exposition_sample *sample, uint64_t first_line)
@@ -70,7 +114,7 @@ static void series_error(struct survey *s, const struct exposition_sample *sampl
             why = end + 2;
         }
     }
-    on_error(s, sample->line, column, sample->series, why);
+    keep_error(s, sample->line, column, sample->column, sample->series, why);
 }
 
 /* ---- families ---- */

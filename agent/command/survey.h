@@ -15,7 +15,8 @@
 struct survey_error {
     uint64_t line, column;
     char *why;
-    char *text; /* the line, cut */
+    char *text;   /* the line, or what of a long one is near the place */
+    size_t caret; /* where in text, in columns from 1; 0 = nowhere */
 };
 
 struct survey_duplicate {

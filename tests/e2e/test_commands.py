@@ -150,15 +150,20 @@ drop_me
     "relabel_job_target": Case("relabel jobs.yml --job=j --target m", 0, 'm{at="target"}\n'),
     "relabel_no_job": Case("relabel jobs.yml --job=k m", 1, "", "~k"),
     # ---- scrape ----
-    "scrape_file": Case("scrape fine.txt", 0, "~^target: fine.txt\n.*\nsamples: 1\nseries: 1\nfamilies: 1\n$"),
+    "scrape_file": Case("scrape fine.txt", 0, "~^target: fine.txt\n.*\nsamples: 1\nseries: 1\nfamilies: 1\na day at 60s: .*\n$"),
     "scrape_stdin": Case("scrape -", 0, "~^target: -\n(?s:.*)samples: 1\n", "", "a 1"),
     "scrape_wrong": Case(
         "scrape wrong.txt",
         1,
         "~duplicate series: 1\n  line 5, as in line 2: m\n"
-        "errors: 2\n3:6: .*\n    bad{ 2\n6:8: .*\n    last 5 x\nfindings: 1 problem, 0 hints\n  duplicate-series: 1 ",
+        "errors: 2\n3:6: .*\n    bad{ 2\n {9}\\^\n6:8: .*\n    last 5 x\n {11}\\^\n"
+        "findings: 1 problem, 0 hints\n  duplicate-series: 1 ",
     ),
-    "scrape_max_errors": Case("scrape --max-errors=1 wrong.txt", 1, "~errors: 2\n3:6: .*\n    bad{ 2\nfindings: "),
+    "scrape_max_errors": Case(
+        "scrape --max-errors=1 wrong.txt",
+        1,
+        "~errors: 2\n3:6: .*\n    bad{ 2\n {9}\\^\n  and 1 more \\(--max-errors\\)\nfindings: ",
+    ),
     "scrape_lint": Case(
         "scrape --lint=all ugly.txt",
         3,
