@@ -14,7 +14,7 @@ struct probe_request {
     const char *url;
     const char *unix_socket;
     const char *const *headers; /* further "Name: value" lines, NULL-terminated, or NULL */
-    const struct config_job *job; /* which formats and encodings to ask for, the fallback; NULL = the agent's defaults */
+    const struct config_job *job; /* formats and encodings to ask for, the fallback; NULL = the agent's defaults */
     const struct config_protocols *protocols; /* in place of the job's, or NULL */
     const struct http_options *options;
     int64_t timeout_ms;

@@ -12,8 +12,9 @@
 static void add(struct report_limit *out, size_t *n, const char *name, enum report_unit unit, double used,
                 double limit)
 {
+    bool exceeded = limit && used > limit;
     out[(*n)++] =
-        (struct report_limit){.name = name, .unit = unit, .used = used, .limit = limit, .exceeded = limit && used > limit};
+        (struct report_limit){.name = name, .unit = unit, .used = used, .limit = limit, .exceeded = exceeded};
 }
 
 size_t report_limits(const struct report *r, struct report_limit out[REPORT_LIMITS_MAX])

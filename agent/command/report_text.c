@@ -42,11 +42,13 @@ static void add_type(const struct report *r, const struct paint *paint, struct b
     }
     buf_add_char(out, '\n');
     if (p->type == PROBE_TYPE_FALLBACK)
-        paint_add(paint, out, PAINT_YELLOW, "  taken for %s by the job's fallback_scrape_protocol\n", report_protocol(r));
+        paint_add(paint, out, PAINT_YELLOW, "  taken for %s by the job's fallback_scrape_protocol\n",
+                  report_protocol(r));
     if (p->type == PROBE_TYPE_REFUSED && p->looks_like_html)
         paint_add(paint, out, PAINT_YELLOW, "  this is a web page and not metrics: is the path right?\n");
     else if (fallback)
-        paint_add(paint, out, PAINT_YELLOW, "  it looks like %s: set fallback_scrape_protocol: %s\n", fallback, fallback);
+        paint_add(paint, out, PAINT_YELLOW, "  it looks like %s: set fallback_scrape_protocol: %s\n", fallback,
+                  fallback);
 }
 
 static void add_answer(const struct report *r, const struct paint *paint, struct buf *out)

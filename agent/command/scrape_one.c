@@ -121,8 +121,8 @@ static struct report report_of(const struct scrape_flags *f, const struct subjec
 
 /* ---- --wait ---- */
 
-/* Until the target answers so that the agent would take it, or the time is over; what still is wrong is said whenever it
-   changes. */
+/* Until the target answers so that the agent would take it, or the time is over; what still is wrong is said whenever
+   it changes. */
 static void wait_for(const struct scrape_flags *f, const struct subject *s)
 {
     static const struct analyses NONE = {.n = 0};

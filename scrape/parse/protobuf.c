@@ -289,8 +289,8 @@ static bool take_item(struct protobuf_parser *p, struct str at, size_t *used, st
     return true;
 }
 
-/* Tells of a wrong item and goes on behind it: behind its family when that cannot be understood any more. False when not
-   even the family's end is known. */
+/* Tells of a wrong item and goes on behind it: behind its family when that cannot be understood any more. False when
+   not even the family's end is known. */
 static bool step_over(struct protobuf_parser *p, struct str at, size_t *used, const struct err *why)
 {
     if (!p->on_error || !p->in_family || !err_is(why))
