@@ -300,10 +300,9 @@ static void join_other_ports(struct kube_joiner *j, struct label_set *group, con
 /* A service with addresses of both families has a slice for each; the second would double every target. */
 static bool is_second_family(const struct dialect *d, const struct kube_object *o, const struct kube_object *service)
 {
-    if (!d->family || !service || !service->family || o->targets_n == 0)
+    if (!d->family || !service || !service->family)
         return false;
-    struct str type = get(o->targets[0], d->family);
-    return !str_eq_c(type, service->family == '6' ? "IPv6" : "IPv4");
+    return !str_eq_c(get(o->labels, d->family), service->family == '6' ? "IPv6" : "IPv4");
 }
 
 static void join_endpoints(struct kube_joiner *j, const struct dialect *d, const struct kube_object *o,

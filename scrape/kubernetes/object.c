@@ -20,7 +20,7 @@ static const struct kind {
     [KUBE_PODS] = {"pods", "pod", kube_read_pod_labels, kube_read_pod, NULL},
     [KUBE_SERVICES] = {"services", "service", NULL, kube_read_service, NULL},
     [KUBE_ENDPOINTS] = {"endpoints", "endpoints", NULL, kube_read_endpoints, NULL},
-    [KUBE_SLICES] = {"endpointslices", "endpointslice", NULL, kube_read_slice, NULL},
+    [KUBE_SLICES] = {"endpointslices", "endpointslice", kube_read_slice_labels, kube_read_slice, NULL},
     [KUBE_INGRESSES] = {"ingresses", "ingress", NULL, kube_read_ingress, NULL},
     [KUBE_NAMESPACES] = {"namespaces", "namespace", NULL, NULL, NULL},
     [KUBE_REPLICASETS] = {"replicasets", NULL, NULL, NULL, "Deployment"},

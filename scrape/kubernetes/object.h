@@ -82,6 +82,7 @@ void kube_read_pod(struct kube_reader *r, const json_t *json);
 void kube_read_service(struct kube_reader *r, const json_t *json);
 char kube_read_service_family(const json_t *json);
 void kube_read_endpoints(struct kube_reader *r, const json_t *json);
+void kube_read_slice_labels(struct kube_reader *r, const json_t *json);
 void kube_read_slice(struct kube_reader *r, const json_t *json);
 void kube_read_ingress(struct kube_reader *r, const json_t *json);
 

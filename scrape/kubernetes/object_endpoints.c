@@ -81,7 +81,7 @@ static void put_port(struct kube_reader *r, const json_t *port, struct str addre
     kube_put(r, SLICE "port_app_protocol", kube_text(port, "appProtocol"));
 }
 
-static void read_endpoint(struct kube_reader *r, const json_t *endpoint, const json_t *ports, struct str type)
+static void read_endpoint(struct kube_reader *r, const json_t *endpoint, const json_t *ports)
 {
     size_t i, k;
     json_t *port, *address;
@@ -89,18 +89,21 @@ static void read_endpoint(struct kube_reader *r, const json_t *endpoint, const j
         json_array_foreach(json_object_get(endpoint, "addresses"), k, address) {
             put_port(r, port, str_of(json_string_value(address)));
             put_endpoint(r, endpoint);
-            kube_put(r, SLICE "address_type", type);
             kube_end_target(r);
         }
     }
 }
 
+void kube_read_slice_labels(struct kube_reader *r, const json_t *json)
+{
+    kube_put(r, SLICE "address_type", kube_text(json, "addressType"));
+}
+
 void kube_read_slice(struct kube_reader *r, const json_t *json)
 {
     const json_t *ports = json_object_get(json, "ports");
-    struct str type = kube_text(json, "addressType");
     size_t i;
     json_t *endpoint;
     json_array_foreach(json_object_get(json, "endpoints"), i, endpoint)
-        read_endpoint(r, endpoint, ports, type);
+        read_endpoint(r, endpoint, ports);
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-import objects
+import kube_objects as objects
 
 EVERYWHERE, NARROW = "/api/v1/pods", "/api/v1/namespaces/narrow/pods"
 

@@ -1,4 +1,4 @@
-"""objects: small Kubernetes objects for tests, as dicts that an API server takes."""
+"""kube_objects: small Kubernetes objects for tests, as dicts that an API server takes."""
 
 
 def named(kind, version, name, namespace=None, labels=None, annotations=None, owner=None):
