@@ -32,6 +32,8 @@ void label_set_add(const struct label_set *s, struct labels *out);
 void label_set_add_own(const struct label_set *s, struct labels *out);
 /* The value, valid as long as the set; p == NULL when it has no such label. */
 struct str label_set_get(const struct label_set *s, struct str name);
+/* Equal sets have the same. */
+uint64_t label_set_hash(const struct label_set *s);
 /* The same labels, in whatever way they are packed. */
 bool label_set_equal(const struct label_set *a, const struct label_set *b);
 

@@ -263,6 +263,11 @@ struct str label_set_get(const struct label_set *s, struct str name)
     return value;
 }
 
+uint64_t label_set_hash(const struct label_set *s)
+{
+    return s->hash;
+}
+
 bool label_set_equal(const struct label_set *a, const struct label_set *b)
 {
     return a == b || (a->n == b->n && a->hash == b->hash);

@@ -250,7 +250,7 @@ static void load_metric_relabel(struct load *l, const struct node *value, void *
     load_relabel(l, value, "empty or null metric relabeling rule in scrape config", to);
 }
 
-#define LATER_SD(kind) {#kind "_sd_configs", FIELD_OWN, FIELD_LATER, .help = "discovery"}
+#define LATER_SD(kind) {#kind "_sd_configs", FIELD_OWN, FIELD_LATER, .discovery = true, .help = ""}
 
 static const struct field scrape_fields[] = {
     {"job_name", FIELD_TEXT, AT(job_name), .help = "the name of the job, unique; becomes the label job"},
@@ -285,6 +285,8 @@ static const struct field scrape_fields[] = {
      .section = &section_kubernetes_sd, .help = "targets from a Kubernetes API server"},
     {"kubelet_sd_configs", FIELD_OWN, .load = load_kubelet_sds, .show = show_sds, .discovery = true,
      .section = &section_kubelet_sd, .help = "the pods of one node, from its kubelet (obsagent)"},
+    {"http_sd_configs", FIELD_OWN, .load = load_http_sds, .show = show_sds, .discovery = true,
+     .section = &section_http_sd, .help = "targets from an HTTP service"},
     {"stream_parse", FIELD_BOOL, FIELD_NO_EFFECT, .help = "always so (vmagent)"},
     {"fallback_scrape_protocol", FIELD_ENUM, AT(fallback_protocol),
      .has = FIELD_HAS(struct config_job, has_fallback_protocol), .words = SHARED_PROTOCOLS,
@@ -305,7 +307,7 @@ static const struct field scrape_fields[] = {
     {"metric_relabel_debug", FIELD_BOOL, FIELD_NO_EFFECT, .help = "obsagent relabel --explain tells (vmagent)"},
     LATER_SD(aws), LATER_SD(azure), LATER_SD(consul), LATER_SD(consulagent), LATER_SD(digitalocean),
     LATER_SD(dns), LATER_SD(docker), LATER_SD(dockerswarm), LATER_SD(ec2), LATER_SD(ecs),
-    LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner), LATER_SD(http),
+    LATER_SD(elasticache), LATER_SD(eureka), LATER_SD(gce), LATER_SD(hetzner),
     LATER_SD(huawei), LATER_SD(ionos), LATER_SD(kuma), LATER_SD(lightsail),
     LATER_SD(linode), LATER_SD(marathon), LATER_SD(marathonlb), LATER_SD(msk), LATER_SD(nerve),
     LATER_SD(nomad), LATER_SD(openstack), LATER_SD(ovhcloud), LATER_SD(outscale),

@@ -294,6 +294,10 @@ static void refuse(struct load *l, const struct field *f, const struct pair *pai
         f->load(l, v, NULL);
     else if (f->words && *f->words)
         problem_add(&l->problems, pair->at, "field %s is not supported yet (only %s)", f->name, f->words);
+    else if (f->discovery)
+        problem_add(&l->problems, pair->at,
+                    "field %s is not supported: have a service list these targets as JSON for http_sd_configs, or a "
+                    "script write them to a file for file_sd_configs", f->name);
     else
         problem_add(&l->problems, pair->at, "field %s is not supported yet", f->name);
 }

@@ -58,12 +58,39 @@ void discovery_sets_add_all(struct discovery_sets *sets, const struct discovery_
         discovery_sets_take(sets, label_set_ref(from->v[i]));
 }
 
-bool discovery_sets_equal(const struct discovery_sets *a, const struct discovery_sets *b)
+static bool same_sets(const struct discovery_sets *a, const struct discovery_sets *b)
 {
     bool equal = a->n == b->n;
     for (size_t i = 0; equal && i < a->n; i++)
         equal = label_set_equal(a->v[i], b->v[i]);
     return equal;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    uint64_t x = label_set_hash(*(struct label_set *const *)a), y = label_set_hash(*(struct label_set *const *)b);
+    return (x > y) - (x < y);
+}
+
+bool discovery_sets_replace(struct discovery_sets *sets, struct discovery_sets *news)
+{
+    if (same_sets(sets, news)) {
+        discovery_sets_free(news);
+        return false;
+    }
+    if (sets->n > 0)
+        qsort(sets->v, sets->n, sizeof(struct label_set *), by_hash);
+    for (size_t i = 0; i < news->n && sets->n > 0; i++) {
+        struct label_set **same = bsearch(&news->v[i], sets->v, sets->n, sizeof(struct label_set *), by_hash);
+        if (!same || !label_set_equal(*same, news->v[i]))
+            continue;
+        label_set_unref(news->v[i]);
+        news->v[i] = label_set_ref(*same);
+    }
+    discovery_sets_free(sets);
+    *sets = *news;
+    discovery_sets_init(news, news->names);
+    return true;
 }
 
 /* ---- sources ---- */

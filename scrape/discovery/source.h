@@ -27,8 +27,9 @@ void discovery_sets_add(struct discovery_sets *sets, const struct labels *labels
 void discovery_sets_take(struct discovery_sets *sets, struct label_set *s);
 /* Adds references to all of `from`. */
 void discovery_sets_add_all(struct discovery_sets *sets, const struct discovery_sets *from);
-/* Both have the same sets in the same order. */
-bool discovery_sets_equal(const struct discovery_sets *a, const struct discovery_sets *b);
+/* Moves `news` into `sets`; a set that `sets` had before stays the same object. `news` is freed. True when it is another
+   list than before. */
+bool discovery_sets_replace(struct discovery_sets *sets, struct discovery_sets *news);
 
 /* Adds a set for each target of the groups: the target as __address__, then the group's labels where absent, and
    `file` as __meta_filepath unless it is NULL. */

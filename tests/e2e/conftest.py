@@ -12,6 +12,7 @@ SLOW_FILES = {
     "test_chaos.py": 14,
     "test_clock.py": 5,
     "test_credentials.py": 5,
+    "test_discovery.py": 3,
     "test_disk.py": 10,
     "test_drain.py": 12,
     "test_endpoints.py": 4,

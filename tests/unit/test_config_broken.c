@@ -9,7 +9,7 @@
 #include "config.h"
 
 #define BROKEN "tests/unit/data/config/broken/*.yml"
-#define WANTS_MAX 32
+#define WANTS_MAX 64
 #define FILES_MIN 80
 
 struct wants {
