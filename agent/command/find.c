@@ -6,10 +6,10 @@
 
 #include <stdlib.h>
 
-typedef struct find_check find_maker(struct findings *to);
+typedef struct find_check find_maker(const struct find_for *to);
 
 /* In the order they are told. */
-static find_maker *const MAKERS[] = {find_order, find_buckets};
+static find_maker *const MAKERS[] = {find_order, find_buckets, find_values, find_names, find_times};
 #define CHECKS_N (sizeof MAKERS / sizeof *MAKERS)
 
 struct find {
@@ -109,11 +109,11 @@ static void free_find(void *ctx)
 
 bool find_make(const struct scrape_flags *flags, const struct scrape_subject *subject, struct analysis *out)
 {
-    (void)subject;
     struct find *f = xcalloc(1, sizeof *f);
     f->found = findings_new((size_t)flags->max_errors, flags->ignored);
+    struct find_for to = {f->found, subject};
     for (size_t i = 0; i < CHECKS_N; i++)
-        f->checks[i] = MAKERS[i](f->found);
+        f->checks[i] = MAKERS[i](&to);
     *out = (struct analysis){
         .watcher = {on_begin, on_sample, on_meta, on_end, f},
         .done = on_done,

@@ -4,6 +4,9 @@
      find.c          the analysis: its checks, and its part of the report
      find_order.c    the order of lines: metadata and families
      find_buckets.c  parts of histograms and summaries that do not fit together
+     find_values.c   numbers
+     find_names.c    names of metrics and labels
+     find_times.c    timestamps and clocks
      finding.c       the rules, and what was found */
 #ifndef OBSAGENT_COMMAND_FIND_H
 #define OBSAGENT_COMMAND_FIND_H
@@ -21,8 +24,16 @@ struct find_check {
     void (*free)(void *ctx);
 };
 
-/* Makers of checks, which tell `to`. */
-struct find_check find_order(struct findings *to);
-struct find_check find_buckets(struct findings *to);
+/* What a check is told when it is made; both outlive it. */
+struct find_for {
+    struct findings *findings;
+    const struct scrape_subject *subject;
+};
+
+struct find_check find_order(const struct find_for *to);
+struct find_check find_buckets(const struct find_for *to);
+struct find_check find_values(const struct find_for *to);
+struct find_check find_names(const struct find_for *to);
+struct find_check find_times(const struct find_for *to);
 
 #endif

@@ -226,9 +226,9 @@ static void free_buckets(void *ctx)
     free(b);
 }
 
-struct find_check find_buckets(struct findings *to)
+struct find_check find_buckets(const struct find_for *to)
 {
     struct buckets *b = xcalloc(1, sizeof *b);
-    b->to = to;
+    b->to = to->findings;
     return (struct find_check){.watcher = {NULL, on_sample, NULL, on_end, b}, .free = free_buckets};
 }

@@ -129,9 +129,9 @@ static void free_order(void *ctx)
     free(o);
 }
 
-struct find_check find_order(struct findings *to)
+struct find_check find_order(const struct find_for *to)
 {
     struct order *o = xcalloc(1, sizeof *o);
-    o->to = to;
+    o->to = to->findings;
     return (struct find_check){.watcher = {on_begin, on_sample, on_meta, NULL, o}, .free = free_order};
 }

@@ -37,6 +37,16 @@ static const struct {
     [FINDING_NO_COUNT] = {"no-count", true, "without _count there is neither mean nor rate"},
     [FINDING_BARE_HISTOGRAM] = {"bare-histogram", true, "samples of a histogram end in _bucket, _sum or _count"},
     [FINDING_QUANTILE] = {"quantile", true, "the value of a summary belongs to a quantile from 0 to 1"},
+    [FINDING_COUNTER_VALUE] = {"counter-value", true, "counts are not negative, and they are numbers"},
+    [FINDING_PRECISION] = {"precision", false, "whole numbers above 2^53 are not all kept exactly by anybody"},
+    [FINDING_QUOTED_NAME] = {"quoted-name", false,
+                             "must be quoted in queries, and receivers older than UTF-8 names refuse or change it"},
+    [FINDING_LABEL_CLASH] = {"label-clash", false, "the target has a label of this name as well"},
+    [FINDING_TIMESTAMP] = {"timestamp", false,
+                           "series with a time of their own do not end when their target does, but 5 minutes later"},
+    [FINDING_TIMESTAMP_STALE] = {"timestamp-stale", true, "queries for now do not see what is older than 5 minutes"},
+    [FINDING_TIMESTAMP_FUTURE] = {"timestamp-future", true, "receivers refuse what is minutes ahead"},
+    [FINDING_CLOCK_SKEW] = {"clock-skew", true, "times that the target exposes are wrong by as much"},
 };
 
 struct finding {

@@ -12,13 +12,15 @@
 struct find_bed {
     struct scrape_flags flags;
     struct scrape_subject subject;
+    struct config_job job;
     struct analysis find;
     unsigned round;
 };
 
 static void bed_open(struct find_bed *b, uint64_t ignored)
 {
-    *b = (struct find_bed){.flags = {.max_errors = 3, .ignored = ignored}, .subject = {.name = "test"}};
+    *b = (struct find_bed){.flags = {.max_errors = 3, .ignored = ignored}, .job = {.honor_timestamps = true}};
+    b->subject = (struct scrape_subject){.name = "test", .job = &b->job};
     assert_true(find_make(&b->flags, &b->subject, &b->find));
 }
 

@@ -127,6 +127,125 @@ static void test_many_histograms(void **state)
     buf_free(&body);
 }
 
+#define C "# TYPE c counter\n"
+
+static const struct find_row VALUES[] = {
+    {C "c 0\nc{a=\"1\"} 9007199254740991\n"
+       "# TYPE g gauge\ng -1\ng{a=\"1\"} NaN\ng{a=\"2\"} 1e300\ng{a=\"3\"} -Inf\n", ""},
+    {C "c -1\nc{a=\"1\"} NaN\nc{a=\"2\"} +Inf\n",
+     "counter-value 2 c: is negative: -1\ncounter-value 3 c{a=\"1\"}: is not a number\n"},
+    {H "h_bucket{le=\"+Inf\"} -1\nh_sum -5\nh_count -1\n",
+     "counter-value 2 h_bucket{le=\"+Inf\"}: is negative: -1\ncounter-value 4 h_count: is negative: -1\n"},
+    {"a 9007199254740993\nb 9007199254740994\nc -9007199254740993\nd +0009007199254740993 5\ne 1.7e18\n"
+     "f 9007199254740993.5\n",
+     "precision 1 a: 9007199254740993 becomes 9007199254740992\n"
+     "precision 3 c: 9007199254740993 becomes 9007199254740992\n"
+     "precision 4 d: 9007199254740993 becomes 9007199254740992\n"
+     "timestamp 4 : 1 sample, the first one here\n"},
+    {C "c 18014398509481984\n", "precision 2 c: 18014398509481984: one more is not seen any more\n"},
+    {"a{b=\"c\"} \t12345678901234567168\r\n", ""},
+    {"a{b=\"c\"} \t12345678901234567891\r\n",
+     "precision 1 a{b=\"c\"}: 12345678901234567891 becomes 12345678901234567168\n"},
+    {"a 9007199254740993", "precision 1 a: 9007199254740993 becomes 9007199254740992\n"},
+};
+
+static void test_values(void **state)
+{
+    (void)state;
+    bed_rows(VALUES, ROWS(VALUES), EXPOSITION_TEXT);
+}
+
+static const struct find_row NAMES[] = {
+    {"a:b{c=\"1\"} 1\n", ""},
+    {"{\"a.b\",c=\"1\"} 1\n{\"a.b\",c=\"2\"} 1\na{\"c.d\"=\"1\",\"a.b\"=\"2\"} 1\n",
+     "quoted-name 1 a.b: a metric, in queries {\"a.b\"}\n"
+     "quoted-name 3 c.d: a label, in queries {\"c.d\"=\"...\"}\n"
+     "quoted-name 3 a.b: a label, in queries {\"a.b\"=\"...\"}\n"},
+};
+
+static void test_names(void **state)
+{
+    (void)state;
+    bed_rows(NAMES, ROWS(NAMES), EXPOSITION_TEXT);
+}
+
+/* Labels that the target has too. */
+static void test_clashes(void **state)
+{
+    static const char body[] = "a{job=\"x\",b=\"y\"} 1\na{job=\"z\"} 2\n";
+    struct label labels[] = {{STR("instance"), STR("i")}, {STR("job"), STR("j")}};
+    struct target target = {.labels = labels, .labels_n = 2};
+    (void)state;
+    for (int honor = 0; honor < 2; honor++) {
+        struct find_bed b;
+        bed_open(&b, 0);
+        b.job.honor_labels = honor;
+        b.subject.target = &target;
+        bed_scrape(&b, EXPOSITION_TEXT, body, sizeof body - 1, (struct scrape_done){0});
+        char *got = bed_findings(&b);
+        assert_string_equal(got, honor ? "label-clash 1 job: replaces the target's job (honor_labels)\n"
+                                       : "label-clash 1 job: becomes exported_job\n");
+        free(got);
+        bed_close(&b);
+    }
+}
+
+/* Our clock shows 2026-01-01 00:00:00 UTC. */
+#define NOW_MS INT64_C(1767225600000)
+#define EXPLICIT "timestamp 1 : 1 sample, the first one here\n"
+
+static const struct {
+    const char *body, *date, *want;
+    enum exposition_format format;
+    bool file, ignored;
+} TIMES[] = {
+    {"a 1 1767225600000\n", "Thu, 01 Jan 2026 00:00:00 GMT", EXPLICIT, EXPOSITION_TEXT, false, false},
+    {"a 1\n", "Wed, 31 Dec 2025 23:59:55 GMT", "", EXPOSITION_TEXT, false, false},
+    {"a 1\n", "Wed, 31 Dec 2025 23:59:50 GMT", "clock-skew 0 Date: the target's clock is 9 seconds behind ours\n",
+     EXPOSITION_TEXT, false, false},
+    {"a 1\n", "Thu, 01 Jan 2026 00:01:00 GMT", "clock-skew 0 Date: the target's clock is 58 seconds ahead of ours\n",
+     EXPOSITION_TEXT, false, false},
+    {"a 1\n", "yesterday", "", EXPOSITION_TEXT, false, false},
+    {"a 1 1767225299000\na{b=\"c\"} 1 1767225000000\n", "",
+     "timestamp 1 : 2 samples, the first one here\n"
+     "timestamp-stale 2 a{b=\"c\"}: 602 seconds before now, the furthest of 2 with a time\n",
+     EXPOSITION_TEXT, false, false},
+    {"a 1 1767225700000\n", "", EXPLICIT "timestamp-future 1 a: 98 seconds after now, the furthest of 1 with a time\n",
+     EXPOSITION_TEXT, false, false},
+    {"a 1 1767225600\n", "", EXPLICIT "timestamp-stale 1 a: it is in seconds: this format has milliseconds\n",
+     EXPOSITION_TEXT, false, false},
+    {"a 1 1767225600000000\n", "",
+     EXPLICIT "timestamp-future 1 a: it is in microseconds: this format has milliseconds\n",
+     EXPOSITION_TEXT, false, false},
+    {"a 1 1767225600\n# EOF\n", "", EXPLICIT, EXPOSITION_OPENMETRICS, false, false},
+    {"a 1 1767225600000\n# EOF\n", "",
+     EXPLICIT "timestamp-future 1 a: it is in milliseconds: this format has seconds\n", EXPOSITION_OPENMETRICS, false,
+     false},
+    {"a 1 5\n", "", EXPLICIT, EXPOSITION_TEXT, true, false},
+    {"a 1 5\n", "", "timestamp 1 : 1 sample, the first one here, left out: honor_timestamps is false\n",
+     EXPOSITION_TEXT, false, true},
+};
+
+/* The answer came two seconds after the request. */
+static void test_times(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS(TIMES); i++) {
+        struct find_bed b;
+        struct probe_result probe = {.http = !TIMES[i].file, .seconds = 2};
+        snprintf(probe.date, sizeof probe.date, "%s", TIMES[i].date);
+        bed_open(&b, 0);
+        b.job.honor_timestamps = !TIMES[i].ignored;
+        struct scrape_done done = {.probe = &probe, .started_ms = NOW_MS};
+        bed_scrape(&b, TIMES[i].format, TIMES[i].body, strlen(TIMES[i].body), done);
+        char *got = bed_findings(&b);
+        if (strcmp(got, TIMES[i].want) != 0)
+            fail_msg("of\n%s\ngot:\n%s\nwant:\n%s", TIMES[i].body, got, TIMES[i].want);
+        free(got);
+        bed_close(&b);
+    }
+}
+
 static const char MANY[] = "a 1\na 1\na 1\na 1\na 1\na 1\n";
 
 static void test_keeps_some_and_counts_all(void **state)
@@ -228,6 +347,10 @@ int main(void)
         cmocka_unit_test(test_openmetrics),
         cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_many_histograms),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_clashes),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_keeps_some_and_counts_all),
         cmocka_unit_test(test_ignores),
         cmocka_unit_test(test_wrong_rules),
