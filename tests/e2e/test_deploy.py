@@ -2,6 +2,7 @@
 strict as it says, and does the agent accept its configurations and arguments?"""
 
 import copy
+import importlib.util
 import json
 import os
 import pathlib
@@ -52,6 +53,26 @@ def test_every_yaml_parses():
     assert len(files) > 20
     for path in files:
         assert documents(path), path
+
+
+def test_the_readme_names_what_is_there():
+    text = (DEPLOY / "README.md").read_text()
+    first = text.split("\n## ")[0]
+    named = set(re.findall(r"^\| `([^`]+)` \|", first, re.M))
+    assert named == {f"k8s/{n}/" for n in FOLDERS} | {"k8s/sidecar.yaml", "systemd/", "obs/", "alerts.yml"}
+    assert all((DEPLOY / name).exists() for name in named)
+
+
+def test_the_readme_names_the_metrics_of_the_example():
+    spec = importlib.util.spec_from_file_location("app", DEPLOY / "obs/example/app.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    page = example.App(seed=1).metrics()
+    exposed = {name: re.search(rf"^{name}_count{{(.*)}}", page, re.M)[1]
+               for name in re.findall(r"^# TYPE (\w+) histogram", page, re.M)}
+    exposed = {name: re.findall(r"(\w+)=", labels) for name, labels in exposed.items()}
+    rows = re.findall(r"^\| `(\w+_seconds)` \| (.*) \|$", (DEPLOY / "README.md").read_text(), re.M)
+    assert {name: re.findall(r"`(\w+)`", labels) for name, labels in rows} == exposed
 
 
 def test_every_manifest_is_in_a_set():
