@@ -25,12 +25,13 @@ def dockerfile():
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory):
+def image(tmp_path_factory, pytestconfig):
     root = tmp_path_factory.mktemp("image") / "root"
     script = re.search(r"deploy/image-root\.sh", dockerfile()["RUN"])[0]
     result = subprocess.run([ROOT / script, harness.OBSAGENT, root], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    print(result.stdout)
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\nthe image: {result.stdout.split(': ')[1]}", end="")
     assert int(re.search(r": (\d+) MB,", result.stdout)[1]) <= MEGABYTES
     return root
 
