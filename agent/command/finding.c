@@ -63,7 +63,7 @@ struct list {
 struct findings {
     struct list of[FINDING_RULES];
     size_t keep;
-    finding_set ignored;
+    rule_set ignored;
     const char *line_word;
     char *cuts[CUTS_MAX];
     size_t cuts_n;
@@ -71,36 +71,25 @@ struct findings {
 
 /* ---- rules ---- */
 
-static bool add_named(struct str name, finding_set *out)
+static const char *rule_name(size_t i)
 {
-    for (size_t i = 0; i < FINDING_RULES; i++) {
-        if (str_eq_c(name, RULES[i].name)) {
-            *out |= (finding_set)1 << i;
-            return true;
-        }
-    }
-    return false;
+    return RULES[i].name;
 }
 
-bool finding_set_parse(struct str text, finding_set *out, struct err *err)
+bool finding_rules_parse(struct str text, rule_set *out, struct err *err)
 {
-    bool all = str_eq_c(text, "all");
-    *out = all ? ~(finding_set)0 : 0;
-    if (all || str_eq_c(text, "none"))
-        return true;
-    for (;;) {
-        struct str name = str_make(text.p, str_find_char(text, ','));
-        if (!add_named(name, out))
-            return err_set(err, "there is no rule \"%.*s\"", STR_ARG(name));
-        if (name.n == text.n)
-            return true;
-        text = str_skip(text, name.n + 1);
-    }
+    return rule_set_parse(text, rule_name, FINDING_RULES, out, err);
+}
+
+void finding_list_rules(struct buf *out)
+{
+    for (size_t i = 0; i < FINDING_RULES; i++)
+        buf_addf(out, "%-23s %s: %s\n", RULES[i].name, RULES[i].problem ? "problem" : "hint", RULES[i].meaning);
 }
 
 /* ---- collecting ---- */
 
-struct findings *findings_new(size_t keep, finding_set ignored)
+struct findings *findings_new(size_t keep, rule_set ignored)
 {
     struct findings *f = xcalloc(1, sizeof *f);
     f->keep = keep;

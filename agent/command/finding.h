@@ -5,8 +5,8 @@
 #define OBSAGENT_COMMAND_FINDING_H
 
 #include "base/buf.h"
-#include "base/err.h"
 #include "paint.h"
+#include "rule_set.h"
 
 #include <stdint.h>
 
@@ -37,11 +37,10 @@ enum finding_rule {
     FINDING_RULES
 };
 
-/* A set of rules, bit i for rule i. */
-typedef uint64_t finding_set;
-
-/* "all", "none" or names with commas between. */
-bool finding_set_parse(struct str text, finding_set *out, struct err *err) MUSTCHECK;
+/* Which rules: "all", "none" or names with commas between. */
+bool finding_rules_parse(struct str text, rule_set *out, struct err *err) MUSTCHECK;
+/* Each rule in a line: its name, whether it is a problem or a hint, and why. */
+void finding_list_rules(struct buf *out);
 
 /* Where it is. */
 struct finding_at {
@@ -53,7 +52,7 @@ struct finding_at {
 struct findings;
 
 /* Keeps the first `keep` of each rule, counts the rest; ignores those of a set. */
-struct findings *findings_new(size_t keep, finding_set ignored);
+struct findings *findings_new(size_t keep, rule_set ignored);
 void findings_free(struct findings *f);
 /* Forgets everything: another body comes. */
 void findings_clear(struct findings *f);

@@ -121,10 +121,14 @@ static void check_abbreviations(const struct lint *l)
     }
 }
 
-static void check_characters(const struct lint *l)
+static void check_colon(const struct lint *l)
 {
     if (str_find_char(l->name, ':') < l->name.n)
         found(l, "metric names should not contain ':'");
+}
+
+static void check_camel(const struct lint *l)
+{
     if (lint_is_camel(l->name))
         found(l, "metric names should be written in 'snake_case' not 'camelCase'");
     found_times(l, "label names should be written in 'snake_case' not 'camelCase'", l->f->camel_labels);
@@ -158,20 +162,60 @@ static void check_reserved(const struct lint *l)
         found_times(l, "non-summary metrics should not have \"quantile\" label", l->f->quantile_labels);
 }
 
-void lint_check(const struct lint_family *f, void (*fn)(void *ctx, const char *metric, const char *text),
-                void *ctx)
+/* ---- all of them ---- */
+
+static void check_help(const struct lint *l)
+{
+    if (!l->f->has_help)
+        found(l, "no help text");
+}
+
+static void check_repeated(const struct lint *l)
+{
+    found_times(l, "metric not unique", l->f->repeated);
+}
+
+static const struct {
+    const char *name, *about;
+    void (*check)(const struct lint *l);
+} RULES[] = {
+    {"help", "each metric has a help text", check_help},
+    {"unit", "base units: seconds, bytes", check_units},
+    {"counter", "counters and nothing else end in _total", check_counter},
+    {"reserved", "_bucket, _count, _sum, le and quantile belong to histograms and summaries", check_reserved},
+    {"type-in-name", "names without the type", check_type_in_name},
+    {"colon", "names without colon: those are for recording rules", check_colon},
+    {"camel-case", "names and labels in snake_case", check_camel},
+    {"abbreviation", "units written in full", check_abbreviations},
+    {"unique", "no metric with the same labels twice", check_repeated},
+};
+#define RULES_N (sizeof RULES / sizeof *RULES)
+
+static const char *rule_name(size_t i)
+{
+    return RULES[i].name;
+}
+
+bool lint_rules_parse(struct str text, rule_set *out, struct err *err)
+{
+    return rule_set_parse(text, rule_name, RULES_N, out, err);
+}
+
+void lint_list_rules(struct buf *out)
+{
+    for (size_t i = 0; i < RULES_N; i++)
+        buf_addf(out, "%-23s %s\n", RULES[i].name, RULES[i].about);
+}
+
+void lint_check(const struct lint_family *f, rule_set rules,
+                void (*fn)(void *ctx, const char *metric, const char *text), void *ctx)
 {
     struct lint l = {.f = f, .name = str_of(f->name), .lower = xstrdup(f->name), .found = fn, .ctx = ctx};
     for (char *p = l.lower; *p; p++)
         *p = (char)tolower((unsigned char)*p);
-    if (!f->has_help)
-        found(&l, "no help text");
-    check_units(&l);
-    check_counter(&l);
-    check_reserved(&l);
-    check_type_in_name(&l);
-    check_characters(&l);
-    check_abbreviations(&l);
-    found_times(&l, "metric not unique", f->repeated);
+    for (size_t i = 0; i < RULES_N; i++) {
+        if (rules >> i & 1)
+            RULES[i].check(&l);
+    }
     free(l.lower);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* report: what the scrape tester says about one target.
 
-     report.c        promtool's findings
+     report_lint.c   promtool's findings
      report_facts.c  what follows from what was seen: the verdict, limits, the type to set
      report_text.c   lines for people
      report_json.c   for programs; its schema is what `obsagent help scrape-json` prints
@@ -22,6 +22,7 @@ struct report {
     const struct survey_counts *counts;
     const struct rehearsal_result *rehearsal;
     const struct analyses *analyses;
+    rule_set lint_rules;            /* which of promtool's are looked at */
     const struct load_result *load; /* NULL without --repeat */
     int64_t timeout_ms, interval_ms;
     enum scrape_exit exit; /* of this target */
@@ -63,7 +64,7 @@ void report_junit(const struct report *r, struct buf *out);
 
 /* ---- lint ---- */
 
-/* Promtool's findings, one line each, sorted as it sorts them. Returns how many. */
+/* Promtool's findings by report.lint_rules, one line each, sorted as it sorts them. Returns how many. */
 size_t report_lint(const struct report *r, struct buf *out);
 /* The same as a JSON field without comma. */
 void report_json_lint(const struct report *r, struct buf *out);

@@ -6,6 +6,7 @@
 
 #include "explain.h"
 #include "finding.h"
+#include "lint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,10 +51,10 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
         {"twice", FLAG_DURATION, &f->twice_ms, "DURATION",
          "scrape again after so long; the report is on the second one"},
         {"max-errors", FLAG_U64, &f->max_errors, "N", "show the first N errors and duplicates (20)"},
-        {"lint", FLAG_STRING, &f->lint, "all|none",
-         "print what promtool would find, exit 3 when there is anything; the report goes to stderr"},
+        {"lint", FLAG_STRING, &f->lint, "all|none|list|RULE,...",
+         "print what promtool would find, exit 3 when there is anything; the report goes to stderr; list: the rules"},
         {"ignore", FLAG_STRING, &f->ignore, "RULE,...",
-         "findings that are not told: names as in the report, or all"},
+         "findings that are neither told nor counted: names of --lint=list, or all"},
         {"explain", FLAG_OPTIONAL, &f->explain, "SERIES",
          "what each rule did to the target, to each series or those that fit, as up{job=\"a\"}, and what is sent"},
         {"json", FLAG_BOOL, &f->json, NULL,
@@ -95,10 +96,24 @@ static bool check_what(const struct scrape_flags *f, char **what, int n)
 static bool read_rules(struct scrape_flags *f)
 {
     struct err err = {0};
-    if (!f->ignore || finding_set_parse(str_of(f->ignore), &f->ignored, &err))
-        return true;
-    err_prefix(&err, "--ignore");
-    return usage(err.msg);
+    f->lint_rules = RULE_SET_ALL;
+    if (f->ignore && !finding_rules_parse(str_of(f->ignore), &f->ignored, &err))
+        err_prefix(&err, "--ignore");
+    else if (f->lint && !lint_rules_parse(str_of(f->lint), &f->lint_rules, &err))
+        err_prefix(&err, "--lint");
+    return !err_is(&err) || usage(err.msg);
+}
+
+static void list_rules(void)
+{
+    struct buf out;
+    buf_init(&out, (size_t)1 << 16);
+    buf_add_c(&out, "promtool's rules, for --lint:\n");
+    lint_list_rules(&out);
+    buf_add_c(&out, "\nfindings, for --ignore:\n");
+    finding_list_rules(&out);
+    fwrite(out.p, 1, out.n, stdout);
+    buf_free(&out);
 }
 
 /* "PrometheusProto,PrometheusText0.0.4" */
@@ -138,8 +153,6 @@ static bool check_how(const struct scrape_flags *f)
         return usage("--json and --junit exclude each other");
     if (f->interval_ms < 0 || f->wait_ms < 0)
         return usage("a duration is negative");
-    if (f->lint && strcmp(f->lint, "all") != 0 && strcmp(f->lint, "none") != 0)
-        return usage("--lint is all or none");
     if (f->explain && !explain_check(f->explain))
         return false;
     if (f->timeout_ms < 0 || f->twice_ms < 0)
@@ -160,6 +173,10 @@ enum flag_outcome scrape_flags_parse(struct scrape_flags *f, int argc, char **ar
     enum flag_outcome outcome = flags_parse(&command, argc, argv, positional_n);
     if (outcome != FLAGS_OK)
         return outcome;
+    if (f->lint && strcmp(f->lint, "list") == 0) {
+        list_rules();
+        return FLAGS_HELP;
+    }
     if (!check_what(f, argv + 1, *positional_n) || !check_load(f, argv + 1, *positional_n) ||
         !check_how(f) || !read_protocols(f) || !read_rules(f))
         return FLAGS_USAGE;

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "flags.h"
+#include "rule_set.h"
 
 enum scrape_exit { SCRAPE_GOOD, SCRAPE_FAILED, SCRAPE_USAGE, SCRAPE_FINDINGS };
 
@@ -25,7 +26,8 @@ struct scrape_flags {
 
     /* ready for use */
     struct config_protocols protocols; /* n 0 = not given */
-    uint64_t ignored; /* finding_set */
+    rule_set ignored;    /* findings */
+    rule_set lint_rules; /* of promtool; all without --lint */
 };
 
 /* Reads and checks the command line; on FLAGS_OK what is to be scraped is argv[1..*positional_n], nothing with

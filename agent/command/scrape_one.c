@@ -114,6 +114,7 @@ static struct report report_of(const struct scrape_flags *f, const struct subjec
         .counts = &t->counts,
         .rehearsal = &t->rehearsed,
         .analyses = analyses,
+        .lint_rules = f->lint_rules,
         .timeout_ms = timeout_of(f, s),
         .interval_ms = f->interval_ms ? f->interval_ms : s->target->interval_ms,
     };

@@ -213,7 +213,8 @@ static bool on_unit(void *ctx, struct str family, struct str unit)
 
 static void count_labels(struct survey *s, struct survey_family *f)
 {
-    bool histogram = f->lint.type == BLOCK_HISTOGRAM, summary = f->lint.type == BLOCK_SUMMARY;
+    bool histogram = f->lint.type == BLOCK_HISTOGRAM || f->lint.type == BLOCK_GAUGEHISTOGRAM;
+    bool summary = f->lint.type == BLOCK_SUMMARY;
     uint64_t camel = 0, le = 0, quantile = 0, key = hash_bytes(f->lint.name, strlen(f->lint.name));
     for (size_t i = 0; i < s->labels.n; i++) {
         const struct label *l = &s->labels.v[i];
@@ -288,7 +289,8 @@ static bool on_sample(void *ctx, const struct exposition_sample *sample)
     told.name = labels_get(&s->labels, STR("__name__"));
     struct survey_family *f = family_of(s, told.name);
     f->samples++;
-    count_labels(s, f);
+    if (s->counts.format != EXPOSITION_OPENMETRICS || !str_ends(told.name, STR("_created")))
+        count_labels(s, f); /* _created is of a metric, not one */
     told.family = f;
     told.family_index = index_of(s, f);
     told.hash = labels_hash(&s->labels);

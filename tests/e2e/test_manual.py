@@ -80,8 +80,8 @@ def test_wrong_words_are_told():
 
 BASH = {
     "obsagent sc": "scrape",
-    "obsagent scrape --lint=": "all none",
-    "obsagent scrape --lint ": "all none",
+    "obsagent scrape --lint=": "all none list",
+    "obsagent scrape --lint ": "all none list",
     "obsagent scrape --lint=n": "none",
     "obsagent scrape -lint=n": "none",
     "obsagent queue ": "ls cat drop replay",

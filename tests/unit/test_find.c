@@ -276,8 +276,8 @@ static void test_ignores(void **state)
     (void)state;
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct find_bed b;
-        finding_set set;
-        assert_true(finding_set_parse(str_of(rows[i].ignore), &set, NULL));
+        rule_set set;
+        assert_true(finding_rules_parse(str_of(rows[i].ignore), &set, NULL));
         bed_open(&b, set);
         bed_scrape(&b, EXPOSITION_TEXT, MANY, sizeof MANY - 1, (struct scrape_done){0});
         assert_int_equal(b.find.findings(b.find.watcher.ctx), rows[i].problems);
@@ -291,9 +291,9 @@ static void test_wrong_rules(void **state)
                                        "all,all"};
     (void)state;
     for (size_t i = 0; i < ROWS(rows); i++) {
-        finding_set set;
+        rule_set set;
         struct err err = {0};
-        assert_false(finding_set_parse(str_of(rows[i]), &set, &err));
+        assert_false(finding_rules_parse(str_of(rows[i]), &set, &err));
         assert_non_null(strstr(err.msg, "there is no rule \""));
     }
 }

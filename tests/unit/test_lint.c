@@ -8,22 +8,41 @@
 #include "agent/command/survey.h"
 
 /* The sorted findings of an exposition, one a line. */
-static void lint(const char *exposition, const char *want)
+static void lint_in(enum exposition_format format, const char *exposition, const char *want)
 {
     struct survey *s = survey_new(20);
     struct survey_counts counts;
     struct probe_result probe = {0};
     struct buf out;
     buf_init(&out, 1 << 20);
+    survey_begin(s, format);
     survey_feed(s, exposition, strlen(exposition));
     survey_finish(s);
     survey_counts(s, &counts);
     assert_int_equal(counts.errors, 0);
-    struct report report = {.name = "test", .probe = &probe, .counts = &counts};
+    struct report report = {.name = "test", .probe = &probe, .counts = &counts, .lint_rules = RULE_SET_ALL};
     report_lint(&report, &out);
     assert_string_equal(buf_c(&out), want);
     buf_free(&out);
     survey_free(s);
+}
+
+static void lint(const char *exposition, const char *want)
+{
+    lint_in(EXPOSITION_TEXT, exposition, want);
+}
+
+/* Counters are families without their suffix there: the rules are about the names of samples. */
+static void test_openmetrics(void **state)
+{
+    static const char good[] = "# TYPE x counter\n# HELP x t\nx_total 1\nx_created 1\n# EOF\n";
+    static const char odd[] = "# TYPE x_total counter\n# HELP x_total t\nx_total_total 1\n# EOF\n";
+    (void)state;
+    lint_in(EXPOSITION_OPENMETRICS, good, "");
+    lint_in(EXPOSITION_OPENMETRICS, odd, "");
+    lint_in(EXPOSITION_OPENMETRICS, "# TYPE x gauge\nx 1\n# EOF\n", "x no help text\n");
+    lint_in(EXPOSITION_OPENMETRICS, "# TYPE x_b counter\nx_b_total 1\n# EOF\n",
+            "x_b_total metric names should not contain abbreviated units\nx_b_total no help text\n");
 }
 
 static void test_help(void **state)
@@ -173,6 +192,7 @@ static void test_many_series(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_openmetrics),
         cmocka_unit_test(test_help),   cmocka_unit_test(test_units),  cmocka_unit_test(test_names),
         cmocka_unit_test(test_types),  cmocka_unit_test(test_labels), cmocka_unit_test(test_survey),
         cmocka_unit_test(test_many_series),
