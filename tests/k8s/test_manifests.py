@@ -2,18 +2,15 @@
 nothing else, and does the shards' configuration find the annotated pods with those rights alone?"""
 
 import json
-import sys
+import os
+import subprocess
 
 import pytest
-import yaml
 
 import cluster as clusters
-import objects
-
-sys.path.insert(0, str(clusters.ROOT / "tests" / "e2e"))
-
-import harness  # noqa: E402
-import manifests  # noqa: E402
+import harness
+import kube_objects as objects
+import manifests
 
 K8S = clusters.ROOT / "deploy" / "k8s"
 PLURALS = {"NetworkPolicy": "networkpolicies"}
@@ -113,8 +110,39 @@ def test_rights(cluster, name):
     assert allowed == RIGHTS[name]
 
 
+class InPod(harness.Agent):
+    """An agent that sees what a pod has: the API server's address, and its account's files where they belong. Those are
+    put there in a mount namespace of its own, so the machine has no such place."""
+
+    def __init__(self, directory, cluster, config, token, *flags, name):
+        self.port = harness.free_port()
+        self.config_path = directory / f"{name}.yml"
+        self.config_path.write_text(config)
+        (directory / "token").write_text(token)
+        inside = """mount -t tmpfs run /run && mkdir -p /run/secrets/kubernetes.io && cp -r "$1" \
+            /run/secrets/kubernetes.io/serviceaccount && shift && exec "$@" """
+        account = directory / "account"
+        account.mkdir(exist_ok=True)
+        (account / "token").write_text(token)
+        (account / "namespace").write_text("obsagent")
+        (account / "ca.crt").write_bytes(cluster.ca.read_bytes())
+        argv = ["unshare", "--mount", "sh", "-c", inside, "sh", account, harness.OBSAGENT, "run",
+                f"--config.file={self.config_path}", f"--storage.path={directory / name}",
+                f"--web.listen-address=127.0.0.1:{self.port}", *flags]
+        env = {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(cluster.port)}
+        harness.Process.__init__(self, argv, directory / f"{name}.log", env=env)
+        self.wait_ready()
+
+
+def can_mount():
+    mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return os.getuid() == 0 and subprocess.run(mount).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="NOT RUN: agents as in a pod need root and mount namespaces")
 def test_shards_find_annotated_pods(cluster, run, tmp_path):
-    """With the token of their account; each of three agents has its share, all together every target twice."""
+    """The shipped configuration, but for its receiver, with a token of its account; each of three agents has its share,
+    all together every target twice."""
     for thing in map(older, manifests.render(K8S / "shards")):
         send(cluster.client, thing)
     made = []
@@ -124,23 +152,18 @@ def test_shards_find_annotated_pods(cluster, run, tmp_path):
             thing = objects.pod(f"annotated-{i}", space, [app], status=objects.running(f"10.7.0.{i}"))
             thing["metadata"]["annotations"] = {"prometheus.io/scrape": "true" if i else "false"}
             made.append(cluster.client.create(thing)["metadata"])
-    (tmp_path / "token").write_text(token_of(cluster, "obsagent-shards"))
-    (config,) = [t for t in manifests.render(K8S / "shards") if t["kind"] == "ConfigMap"]
-    config = yaml.safe_load(config["data"]["obsagent.yml"])
-    receiver = run(harness.Receiver)
-    config["remote_write"][0].update({"url": receiver.url, "authorization": None})
-    (source,) = config["scrape_configs"][0]["kubernetes_sd_configs"]
-    source.update({"api_server": cluster.url, "authorization": {"credentials_file": str(tmp_path / "token")},
-                   "tls_config": {"ca_file": str(cluster.ca)}})
-    (stateful,) = [t for t in manifests.render(K8S / "shards") if t["kind"] == "StatefulSet"]
-    args = stateful["spec"]["template"]["spec"]["containers"][0]["args"]
-    sharing = [a for a in args if a.startswith("--scrape.")]
-    agents = [
-        run(harness.Agent, tmp_path, yaml.safe_dump(config),
-            *[flag.replace("$(POD_NAME)", f"obsagent-shards-{i}") for flag in sharing],
-            name=f"shard-{i}")
-        for i in range(stateful["spec"]["replicas"])
-    ]
+    things = {thing["kind"]: thing for thing in manifests.render(K8S / "shards")}
+    config = things["ConfigMap"]["data"]["obsagent.yml"]
+    for there, here in {"https://obs.example.com/api/v1/write": run(harness.Receiver).url,
+                        "/etc/obsagent/secret/token": tmp_path / "token"}.items():
+        assert there in config
+        config = config.replace(there, str(here))
+    spec = things["StatefulSet"]["spec"]
+    sharing = [a for a in spec["template"]["spec"]["containers"][0]["args"] if a.startswith("--scrape.")]
+    pods = [f"obsagent-shards-{i}" for i in range(spec["replicas"])]
+    token = token_of(cluster, "obsagent-shards")
+    agents = [run(InPod, tmp_path, cluster, config, token, *[a.replace("$(POD_NAME)", pod) for a in sharing], name=pod)
+              for pod in pods]
     want = sorted(2 * [(space, f"annotated-{i}", f"10.7.0.{i}:800{i}")
                        for space in ("default", "obsagent") for i in (1, 2, 3)])
 
