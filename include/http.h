@@ -4,7 +4,9 @@
 #ifndef OBSAGENT_HTTP_H
 #define OBSAGENT_HTTP_H
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/hide.h"
 #include "base/loop.h"
 #include "base/str.h"
 
@@ -122,6 +124,7 @@ struct http_result {
     double seconds_dns, seconds_connect, seconds_tls, seconds_first_byte;
     uint64_t bytes_sent; /* body */
     uint64_t bytes_received;
+    const struct http_call *call; /* for http_result_hide */
 };
 
 /* Which step of the way failed. */
@@ -186,5 +189,12 @@ void http_options_reread(const struct http_options *o);
 uint64_t http_options_stamp(const struct http_options *o);
 /* The secret's present value into out (freed by caller); false when its file cannot be read. NULL value when unset. */
 bool http_secret_read(const struct http_secret *s, char **out, struct err *err) MUSTCHECK;
+
+/* Puts <secret> where `text`, words of the other side, says something back that it was told of us, or that it was asked
+   for with: credentials, secret headers, passwords and keys in the URL or for the proxy. During on_done only. */
+void http_result_hide(const struct http_result *result, struct buf *text);
+void http_result_hide_err(const struct http_result *result, struct err *err);
+/* Adds all that a request with this url and these headers and options would tell, for texts that outlive it. */
+void http_request_secrets(const struct http_request *request, struct hide *h);
 
 #endif

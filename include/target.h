@@ -27,6 +27,7 @@ struct target {
     struct label *labels;    /* final, public (no __ names), sorted; includes job and instance */
     size_t labels_n;
     char *url;               /* NULL for a target that a rule dropped; it has no final labels either */
+    char *clean_url;         /* without what is secret in it; NULL when nothing is */
     char *unix_socket;       /* from __unix_socket__, or NULL */
     int64_t interval_ms, timeout_ms;
     uint64_t key;            /* hash of url, final labels and job hash: equal key, same target */
@@ -49,13 +50,19 @@ struct target *target_build_shared(const struct config_job *job, struct label_se
                                    struct err *err) MUSTCHECK;
 /* The labels a target of the job has before relabeling unless discovery gives them; one reference. */
 struct label_set *target_defaults(const struct config_job *job) MUSTCHECK;
-/* Adds the labels before relabeling, __meta_* and __address__ included, to an empty `out`, sorted; views into t. */
+/* Adds the labels before relabeling, __meta_* and __address__ included, to an empty `out`, sorted; views into t. For
+   people: the values of parameters that sound secret (__param_token) are <secret>. */
 void target_discovered(const struct target *t, struct labels *out);
 /* The same target with one label more (or another value of it); a new reference. The phase stays, so that which
    agents scrape it, and when, does not depend on the label. */
 struct target *target_with_label(const struct target *t, struct str name, struct str value);
 /* The settings of a job, before any label of a target. */
 struct target_settings target_settings_of(const struct config_job *job);
+/* The URL for people. */
+static inline const char *target_shown_url(const struct target *t)
+{
+    return t->clean_url ? t->clean_url : t->url;
+}
 struct target *target_ref(struct target *t);
 void target_unref(struct target *t);
 

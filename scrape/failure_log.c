@@ -40,7 +40,7 @@ void failure_log_write(const char *path, const struct target *t, int64_t wall_ms
     buf_add_c(&line, ",\"job_name\":");
     add_json(&line, t->job);
     buf_add_c(&line, ",\"target\":");
-    add_json(&line, str_of(t->url));
+    add_json(&line, str_of(target_shown_url(t)));
     buf_add_c(&line, "}\n");
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644);
     bool good =

@@ -131,7 +131,8 @@ static bool decide_format(struct fetch *fetch)
     case NEGOTIATED_NOTHING:
         return err_set(&fetch->why, "%s", why.msg);
     case NEGOTIATED_FALLBACK:
-        log_throttled(t->phase + 3, LOG_WARN, "scrape", "job %.*s: %s: %s", STR_ARG(t->job), t->url, why.msg);
+        log_throttled(t->phase + 3, LOG_WARN, "scrape", "job %.*s: %s: %s", STR_ARG(t->job),
+                      target_shown_url(t), why.msg);
         return true;
     case NEGOTIATED:
         return true;
@@ -228,6 +229,7 @@ static void on_done(void *ctx, const struct http_result *r)
             return;
     }
     judge(fetch, r);
+    http_result_hide_err(r, &fetch->why);
     struct fetch_result result = {
         .ok = !err_is(&fetch->why),
         .timeout = r->timeout,

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/hide.h"
 #include "base/units.h"
 #include "target_url.h"
 
@@ -132,7 +133,11 @@ static void pack_labels(struct label *to, const struct labels *from, char **at)
 static struct target *target_pack(struct str job, struct label_set *found, struct label_set *defaults,
                                   const struct labels *public, struct str url, struct str unix_socket)
 {
-    size_t bytes = sizeof(struct target) + labels_bytes(public) + job.n + url.n + unix_socket.n + 2;
+    struct buf shown;
+    buf_init(&shown, TARGET_URL_MAX + 64);
+    hide_url(url, &shown);
+    bool hidden = !str_eq(buf_str(&shown), url);
+    size_t bytes = sizeof(struct target) + labels_bytes(public) + job.n + url.n + shown.n + unix_socket.n + 3;
     struct target *t = xmalloc(bytes);
     *t = (struct target){.refs = 1, .found = label_set_ref(found), .defaults = label_set_ref(defaults)};
     t->labels = (struct label *)(t + 1);
@@ -141,6 +146,8 @@ static struct target *target_pack(struct str job, struct label_set *found, struc
     pack_labels(t->labels, public, &at);
     t->job = pack(&at, job);
     t->url = url.p ? pack_c(&at, url) : NULL;
+    t->clean_url = hidden ? pack_c(&at, buf_str(&shown)) : NULL;
+    buf_free(&shown);
     t->unix_socket = unix_socket.n ? pack_c(&at, unix_socket) : NULL;
     return t;
 }
@@ -167,6 +174,10 @@ static void merge_discovered(const struct label_set *found, const struct label_s
 void target_discovered(const struct target *t, struct labels *out)
 {
     merge_discovered(t->found, t->defaults, out);
+    for (size_t i = 0; i < out->n; i++) {
+        if (hide_label(out->v[i].name))
+            out->v[i].value = STR("<secret>");
+    }
 }
 
 struct label_set *target_defaults(const struct config_job *job)

@@ -143,10 +143,11 @@ static void log_change(const struct slot *slot, enum scrape_health was, bool up,
 {
     const struct target *t = slot->pool.target;
     if (!up && was != SCRAPE_DOWN)
-        log_throttled(t->phase, LOG_WARN, "scrape", "job %.*s: %s is down: %s", STR_ARG(t->job), t->url,
+        log_throttled(t->phase, LOG_WARN, "scrape", "job %.*s: %s is down: %s", STR_ARG(t->job), target_shown_url(t),
                       why->msg);
     else if (up && was == SCRAPE_DOWN)
-        log_throttled(t->phase + 1, LOG_INFO, "scrape", "job %.*s: %s is up again", STR_ARG(t->job), t->url);
+        log_throttled(t->phase + 1, LOG_INFO, "scrape", "job %.*s: %s is up again", STR_ARG(t->job),
+                      target_shown_url(t));
 }
 
 static void log_limited(const struct slot *slot, const struct append_result *a)
@@ -156,7 +157,7 @@ static void log_limited(const struct slot *slot, const struct append_result *a)
         log_throttled(
             t->phase + 2, LOG_WARN, "scrape",
             "job %.*s: %s: a series limit keeps out %llu series; the label with most values among them is %s",
-            STR_ARG(t->job), t->url, (unsigned long long)a->limited, a->limited_label);
+            STR_ARG(t->job), target_shown_url(t), (unsigned long long)a->limited, a->limited_label);
 }
 
 void cell_publish(struct slot *slot, const struct fetch_result *r, const struct append_result *a,

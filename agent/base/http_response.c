@@ -218,7 +218,7 @@ static void fill_times(const struct http_call *call, struct http_result *r)
 
 void http_result_fill(struct http_call *call, CURLcode code, bool timeout, struct http_result *r)
 {
-    *r = (struct http_result){.status = call->status, .bytes_received = call->received};
+    *r = (struct http_result){.status = call->status, .bytes_received = call->received, .call = call};
     r->timeout = timeout || code == CURLE_OPERATION_TIMEDOUT;
     r->ok = code == CURLE_OK && !r->timeout && !err_is(&call->why);
     r->aborted = call->aborted;

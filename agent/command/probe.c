@@ -121,6 +121,7 @@ void probe_take_result(struct probe_result *out, const struct http_result *r)
         err_clear(&out->error);
         err_set(&out->error, "%.*s", STR_ARG(r->error));
     }
+    http_result_hide_err(r, &out->error);
 }
 
 static void on_done(void *ctx, const struct http_result *r)

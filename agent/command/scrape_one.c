@@ -148,8 +148,18 @@ static void wait_for(const struct scrape_flags *f, const struct subject *s)
 
 /* ---- the report ---- */
 
+/* The target may say back what it was told: errors quote it. */
+static void hide_told(const struct subject *s, struct buf *text)
+{
+    struct hide secrets;
+    hide_init(&secrets);
+    http_request_secrets(&(struct http_request){.url = s->what, .headers = s->headers, .options = s->http}, &secrets);
+    hide_text(&secrets, text);
+    hide_free(&secrets);
+}
+
 /* With --lint standard output is for the findings alone, so that they can be compared and counted. */
-static void tell(const struct scrape_flags *f, struct report *report)
+static void tell(const struct scrape_flags *f, const struct subject *s, struct report *report)
 {
     struct buf text, lint;
     bool machine = f->json || f->junit;
@@ -165,6 +175,8 @@ static void tell(const struct scrape_flags *f, struct report *report)
         report_junit(report, &text);
     else
         report_text(report, &paint, &text);
+    hide_told(s, &text);
+    hide_told(s, &lint);
     fwrite(text.p, 1, text.n, out);
     if (!machine)
         fwrite(lint.p, 1, lint.n, stdout);
@@ -183,7 +195,7 @@ static enum scrape_exit finish(const struct scrape_flags *f, const struct subjec
         load_run(&request, f->repeat, f->concurrency ? f->concurrency : 1, &load);
         report.load = &load;
     }
-    tell(f, &report);
+    tell(f, s, &report);
     return report.exit;
 }
 

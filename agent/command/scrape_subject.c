@@ -4,68 +4,19 @@
 #include "scrape_private.h"
 
 #include "base/alloc.h"
+#include "base/hide.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #define ERRORS_MAX ((size_t)1 << 20)
 
-/* ---- names fit to be shown ---- */
-
-static bool is_secret_name(struct str name)
-{
-    static const char *const WORDS[] = {"token", "secret", "password", "passwd", "key", "auth", "credential"};
-    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
-        for (size_t at = 0; at < name.n; at++) {
-            size_t n = strlen(WORDS[i]);
-            if (name.n - at >= n && strncasecmp(name.p + at, WORDS[i], n) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
-/* The query, with the values of parameters that are named like secrets left out. */
-static void show_query(struct str query, struct buf *out)
-{
-    while (query.n) {
-        struct str pair = str_make(query.p, str_find_char(query, '&'));
-        size_t equals = str_find_char(pair, '=');
-        bool secret = equals < pair.n && is_secret_name(str_make(pair.p, equals));
-        buf_add_str(out, secret ? str_make(pair.p, equals + 1) : pair);
-        if (secret)
-            buf_add_c(out, "<secret>");
-        query = str_skip(query, pair.n);
-        if (query.n)
-            buf_add_char(out, '&');
-        query = str_skip(query, 1);
-    }
-}
-
-/* A URL without what must not be on a screen: userinfo and parameters like ?token=. */
+/* A URL without what must not be on a screen. */
 static char *shown(const char *url)
 {
     struct buf out;
-    const char *scheme = strstr(url, "://");
     buf_init(&out, SIZE_MAX);
-    if (!scheme)
-        return xstrdup(url);
-    const char *host = scheme + 3;
-    size_t host_n = strcspn(host, "/?#");
-    const char *at = memrchr(host, '@', host_n);
-    buf_add(&out, url, (size_t)(host - url));
-    if (at) {
-        buf_add_c(&out, "<secret>@");
-        host_n -= (size_t)(at + 1 - host);
-        host = at + 1;
-    }
-    size_t query = host_n + strcspn(host + host_n, "?");
-    buf_add(&out, host, query);
-    if (host[query] == '?') {
-        buf_add_char(&out, '?');
-        show_query(str_of(host + query + 1), &out);
-    }
+    hide_url(str_of(url), &out);
     return buf_take(&out);
 }
 

@@ -71,37 +71,9 @@ void dump_item(struct dump *d, struct str value)
     buf_add_char(d->out, '\n');
 }
 
-/* ---- http://user:password@host/?key=x with the password and the key crossed out ---- */
-
-static void add_query(struct buf *out, struct str query)
-{
-    while (query.n > 0) {
-        size_t end = strcspn(query.p + 1, "&#") + 1; /* a parameter with the character before it */
-        struct str param = str_make(query.p, end < query.n ? end : query.n);
-        size_t equals = str_find_char(param, '=');
-        bool hide = param.p[0] != '#' && equals < param.n && name_sounds_secret(str_make(param.p, equals));
-        buf_addf(out, hide ? "%.*s=xxxxx" : "%.*s", (int)(hide ? equals : param.n), param.p);
-        query = str_skip(query, param.n);
-    }
-}
-
 void config_show_url(struct buf *out, const char *url)
 {
-    struct str s = str_of(url);
-    size_t host = str_find(s, STR("://"));
-    host = host == s.n ? 0 : host + 3;
-    size_t end = host + strcspn(url + host, "/?#");
-    size_t at = end;
-    while (at > host && s.p[at - 1] != '@')
-        at--;
-    size_t colon = host + str_find_char(str_make(s.p + host, at - host), ':');
-    size_t query = strcspn(url, "?");
-    bool password = at > host && colon < at;
-    if (password)
-        buf_addf(out, "%.*s:xxxxx@%.*s", (int)colon, url, (int)(query - at), url + at);
-    else
-        buf_addf(out, "%.*s", (int)query, url);
-    add_query(out, str_skip(s, query));
+    hide_url(str_of(url), out);
 }
 
 static void dump_url(struct dump *d, const char *name, const char *url)
@@ -231,7 +203,7 @@ void dump_labels(struct dump *d, const char *name, const struct label *labels, s
     dump_name(d, name);
     d->indent += 2;
     for (size_t i = 0; i < n; i++)
-        dump_pair(d, labels[i].name, labels[i].value);
+        dump_pair(d, labels[i].name, hide_label(labels[i].name) && !d->secrets ? STR("<secret>") : labels[i].value);
     d->indent -= 2;
 }
 

@@ -52,18 +52,6 @@ static bool is_reserved(struct str name)
     return words_index(RESERVED, str_make(lower, name.n)) >= 0;
 }
 
-bool name_sounds_secret(struct str name)
-{
-    static const char *const words[] = {"auth", "key", "token", "secret", "cookie", "pass", "sign", "cred"};
-    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
-        size_t n = strlen(words[w]);
-        for (size_t i = 0; i + n <= name.n; i++)
-            if (strncasecmp(name.p + i, words[w], n) == 0)
-                return true;
-    }
-    return false;
-}
-
 /* One of the lists in the options. */
 struct header_list {
     struct http_header **v;
@@ -85,7 +73,7 @@ static struct http_header *add_header(struct load *l, struct header_list to, str
     }
     *to.v = xrealloc(*to.v, (*to.n + 1) * sizeof **to.v);
     struct http_header *h = &(*to.v)[(*to.n)++];
-    *h = (struct http_header){str_dup(name), str_dup(value), name_sounds_secret(name), NULL};
+    *h = (struct http_header){str_dup(name), str_dup(value), hide_sounds_secret(name), NULL};
     return h;
 }
 

@@ -10,8 +10,6 @@ extern const struct section section_oauth2; /* struct http_oauth2 */
 
 /* Header names are compared without regard to case. */
 bool name_is(struct str name, const char *lower);
-/* What is called so is rather not shown: keys travel in headers and forms of any name. */
-bool name_sounds_secret(struct str name);
 
 /* A path as FIELD_FILE has it: heap, joined to the file's directory, readable; NULL after a problem or for
    nothing. */

@@ -50,7 +50,7 @@ static void show_params(struct dump *d, const struct field *f, const void *from)
     struct label *labels = xcalloc(a->params_n + 1, sizeof *labels);
     for (size_t i = 0; i < a->params_n; i++) {
         labels[i].name = str_of(a->params[i].name);
-        bool hide = !d->secrets && name_sounds_secret(labels[i].name);
+        bool hide = !d->secrets && hide_sounds_secret(labels[i].name);
         labels[i].value = hide ? STR("<secret>") : str_of(a->params[i].value);
     }
     dump_labels(d, f->name, labels, a->params_n);

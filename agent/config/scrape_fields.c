@@ -233,9 +233,10 @@ static void show_params(struct dump *d, const struct field *f, const void *from)
     dump_name(d, f->name);
     d->indent += 2;
     for (size_t i = 0; i < job->params_n; i++) {
+        bool hide = !d->secrets && hide_sounds_secret(str_of(job->params[i].name));
         dump_name(d, job->params[i].name);
         for (size_t k = 0; k < job->params[i].values_n; k++)
-            dump_item(d, str_of(job->params[i].values[k]));
+            dump_item(d, hide ? STR("<secret>") : str_of(job->params[i].values[k]));
     }
     d->indent -= 2;
 }

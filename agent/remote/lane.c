@@ -267,6 +267,7 @@ static void on_done(void *ctx, const struct http_result *result)
     struct lane *lane = ctx;
     struct endpoint *e = lane->endpoint;
     endpoint_note_date(e, lane->date_s, loop_now(e->loop) - lane->started_ms);
+    http_result_hide(result, &lane->words);
     lane_answered(lane, result);
     /* Only now: the result may speak of things that live as long as the call's configuration. */
     enum lane_state next = lane->state;

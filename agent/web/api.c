@@ -111,9 +111,9 @@ static void add_active(struct buf *out, const struct scrape_status *s)
     buf_add_c(out, ",\"scrapePool\":");
     buf_add_json(out, t->job);
     buf_add_c(out, ",\"scrapeUrl\":");
-    add_string(out, t->url);
+    add_string(out, target_shown_url(t));
     buf_add_c(out, ",\"globalUrl\":");
-    add_global_url(out, t->url ? t->url : "");
+    add_global_url(out, target_shown_url(t) ? target_shown_url(t) : "");
     buf_add_c(out, ",\"lastError\":");
     add_string(out, s->last_error);
     buf_add_c(out, ",\"lastScrape\":");

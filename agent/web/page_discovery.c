@@ -36,7 +36,7 @@ static bool matches(const struct target *t, const struct page_filter *f)
     struct str needle = str_of(f->text);
     return (!f->job[0] || str_eq_c(t->job, f->job)) &&
            (!f->state[0] || strcmp(f->state, t->dropped ? "dropped" : "active") == 0) &&
-           (page_holds(str_of(t->url), needle) || found_holds(t, needle) ||
+           (page_holds(str_of(target_shown_url(t)), needle) || found_holds(t, needle) ||
             page_labels_hold(t->labels, t->labels_n, needle));
 }
 
@@ -158,9 +158,9 @@ static void add_outcome(struct buf *out, const struct web_view *v, const struct 
         add_owners(out, v, t);
     else
         page_target_link(out, "/targets", t, "last scrape");
-    if (t->url) {
+    if (target_shown_url(t)) {
         buf_add_c(out, "<div>");
-        page_web_address(out, t->url);
+        page_web_address(out, target_shown_url(t));
         buf_add_c(out, "</div>");
     }
     buf_add_c(out, "<div>");

@@ -135,6 +135,6 @@ void page_target_link(struct buf *out, const char *path, const struct target *t,
     buf_addf(out, " <a class=\"dim\" href=\"%s?job=", path);
     page_url_escaped(out, t->job);
     buf_add_c(out, "&amp;text=");
-    page_url_escaped(out, str_of(t->url));
+    page_url_escaped(out, str_of(target_shown_url(t)));
     buf_addf(out, "\">%s</a>", text);
 }

@@ -5,7 +5,7 @@
 static bool text_matches(const struct scrape_status *s, struct str needle)
 {
     const struct target *t = s->target;
-    return page_holds(str_of(t->url), needle) || page_holds(str_of(s->last_error), needle) ||
+    return page_holds(str_of(target_shown_url(t)), needle) || page_holds(str_of(s->last_error), needle) ||
            page_labels_hold(t->labels, t->labels_n, needle);
 }
 
@@ -49,7 +49,7 @@ static void add_target(struct buf *out, const struct scrape_status *s)
 {
     const struct target *t = s->target;
     buf_add_c(out, "<td data-l=\"Target\">");
-    page_web_address(out, t->url);
+    page_web_address(out, target_shown_url(t));
     if (t->unix_socket) {
         buf_add_c(out, " <span class=\"dim\">through ");
         page_text(out, t->unix_socket);

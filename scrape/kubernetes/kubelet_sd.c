@@ -107,6 +107,8 @@ static void on_done(void *ctx, const struct http_result *result)
     s->call = NULL;
     if (result->status == 401)
         http_options_reread(options);
+    http_result_hide(result, &s->words);
+    http_result_hide_err(result, &s->err);
     if (err_is(&s->err)) {
         failed(s, s->err.msg);
     } else if (result->status != 0 && result->status != 200) {

@@ -155,6 +155,8 @@ static void on_done(void *ctx, const struct http_result *result)
     struct kube_watch *w = ctx;
     char text[400];
     w->call = NULL;
+    http_result_hide(result, &w->words);
+    http_result_hide_err(result, &w->err);
     if (result->status != 0 && result->status != 200 && !err_is(&w->err)) {
         refused(w, result->status);
     } else if (result->status == 200 && w->phase == KUBE_WATCHING) {

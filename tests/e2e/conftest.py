@@ -23,6 +23,7 @@ SLOW_FILES = {
     "test_outage.py": 17,
     "test_protocols.py": 4,
     "test_reload.py": 2,
+    "test_secrets.py": 1,
     "test_size.py": 6,
 }
 

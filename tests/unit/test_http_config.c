@@ -44,7 +44,7 @@ static void fields_are_shown_without_secrets(void **state)
         {"proxy_url: \"http://u:HUSH@p:1/?a=b&Api-Key=HUSH&x=y#key\"",
          "proxy_url: \"http://u:xxxxx@p:1/?a=b&Api-Key=xxxxx&x=y#key\"\n"},
         {"proxy_url: \"http://p:1?token=HUSH#x\"", "proxy_url: \"http://p:1?token=xxxxx#x\"\n"},
-        {"proxy_url: \"http://u@p:1/?&&=&token\"", "proxy_url: \"http://u@p:1/?&&=&token\"\n"},
+        {"proxy_url: \"http://u@p:1/?&&=&token\"", "proxy_url: \"http://xxxxx@p:1/?&&=&token\"\n"},
         {"proxy_url: https://p:1", "proxy_url: https://p:1\n"},
         {"proxy_from_environment: true", "  proxy_from_environment: true\n"},
         {"proxy_from_environment: true\n  proxy_connect_header: {AA: [HUSH, HUSH], BB: [HUSH]}",
