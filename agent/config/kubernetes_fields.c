@@ -155,23 +155,26 @@ static void check_selectors(struct load *l, const struct node *node, const struc
     }
 }
 
-/* The first field of the HTTP client's that the entry has. */
-static const char *http_field(const struct node *node)
+/* The first field of the HTTP client's that the entry has, unless all of them are as they would be without. */
+static const char *http_field(struct load *l, const struct node *node, const struct config_sd *sd)
 {
-    for (const struct section *s = &section_http; s; s = s->more) {
-        for (size_t i = 0; i < s->fields_n; i++) {
-            if (field_given(node, s->fields[i].name))
-                return s->fields[i].name;
-        }
+    const char *name = NULL;
+    struct http_options usual = {0};
+    section_defaults(l, &section_http, &usual);
+    bool is_usual = section_hash(&section_http, &usual) == section_hash(&section_http, &sd->http);
+    http_options_free(&usual);
+    for (const struct section *s = is_usual ? NULL : &section_http; s && !name; s = s->more) {
+        for (size_t i = 0; i < s->fields_n && !name; i++)
+            name = field_given(node, s->fields[i].name) ? s->fields[i].name : NULL;
     }
-    return NULL;
+    return name;
 }
 
 static void check_kubernetes(struct load *l, const struct node *node, void *to)
 {
     const struct config_kubernetes_sd *k = &((const struct config_sd *)to)->kubernetes;
     struct problems *p = &l->problems;
-    const char *http = http_field(node);
+    const char *http = http_field(l, node, to);
     if (!field_given(node, "role"))
         problem_add(p, node->at, "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)");
     else

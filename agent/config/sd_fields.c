@@ -52,7 +52,7 @@ void config_texts_free(struct config_texts *texts)
 
 /* ---- entries ---- */
 
-static uint64_t hash_of(const struct section *section, const void *from)
+uint64_t section_hash(const struct section *section, const void *from)
 {
     struct buf text;
     buf_init(&text, (size_t)16 << 20);
@@ -79,8 +79,8 @@ static void load_entries(struct load *l, const struct node *value, struct config
         sd->kind = kind;
         section_defaults(l, section, sd);
         section_load(l, section, item, sd);
-        sd->hash = hash_of(section, sd);
-        sd->http_hash = hash_of(&section_http, &sd->http);
+        sd->hash = section_hash(section, sd);
+        sd->http_hash = section_hash(&section_http, &sd->http);
     }
 }
 

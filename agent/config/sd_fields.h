@@ -15,6 +15,9 @@ void load_http_sds(struct load *l, const struct node *value, void *to);
 void show_sds(struct dump *d, const struct field *f, const void *from);
 void config_sds_free(struct config_sd *sd, size_t n);
 
+/* Over all fields of the section's struct, secrets included. */
+uint64_t section_hash(const struct section *section, const void *from);
+
 /* Lists of texts. */
 void load_config_texts(struct load *l, const struct node *value, const char *what, struct config_texts *texts);
 void show_config_texts(struct dump *d, const char *name, const struct config_texts *texts);
