@@ -7,6 +7,7 @@
 #include "config.h"
 #include "flags.h"
 #include "manual.h"
+#include "report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,16 @@ static int help_config(const char *section)
         fprintf(stderr, "obsagent help: no section \"%s\" (see obsagent help config)\n", section);
     buf_free(&text);
     return found ? 0 : 2;
+}
+
+static int help_scrape_json(void)
+{
+    struct buf text;
+    buf_init(&text, (size_t)1 << 20);
+    report_schema(&text);
+    fputs(buf_c(&text), stdout);
+    buf_free(&text);
+    return 0;
 }
 
 /* The help of a command: it prints its own. */
@@ -52,9 +63,10 @@ static int help_completion(const char *shell)
 int command_help(int argc, char **argv)
 {
     static const struct flag_command command = {
-        .synopsis = "obsagent help config|man|completion|COMMAND [SECTION|bash|zsh]",
+        .synopsis = "obsagent help config|man|completion|scrape-json|COMMAND [SECTION|bash|zsh]",
         .text = "config lists the fields of the configuration, of all sections or of one; man prints the manual page\n"
-                "(obsagent help man | man -l -), completion a script for bash or zsh; a command's name, its flags.",
+                "(obsagent help man | man -l -), completion a script for bash or zsh; scrape-json the JSON Schema\n"
+                "of the reports of obsagent scrape --json; a command's name, its flags.",
     };
     int words = 0;
     enum flag_outcome outcome = flags_parse(&command, argc, argv, &words);
@@ -74,6 +86,8 @@ int command_help(int argc, char **argv)
         fprintf(stderr, "obsagent help: too many words (obsagent help --help)\n");
         return 2;
     }
+    if (strcmp(word, "scrape-json") == 0)
+        return help_scrape_json();
     if (strcmp(word, "man") != 0)
         return help_command(word);
     manual_print();

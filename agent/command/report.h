@@ -5,6 +5,7 @@
      report_facts.c  what follows from what was seen: the verdict, limits, the type to set
      report_text.c   lines for people
      report_json.c   for programs; its schema is what `obsagent help scrape-json` prints
+     report_schema.c that schema
      report_junit.c  for CI */
 #ifndef OBSAGENT_COMMAND_REPORT_H
 #define OBSAGENT_COMMAND_REPORT_H
@@ -59,6 +60,8 @@ uint64_t report_families(const struct survey_counts *c);
 void report_text(const struct report *r, const struct paint *paint, struct buf *out);
 /* One JSON object and a newline. */
 void report_json(const struct report *r, struct buf *out);
+/* The JSON Schema of that. */
+void report_schema(struct buf *out);
 /* A <testsuite>; the caller writes what stands around it. */
 void report_junit(const struct report *r, struct buf *out);
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* report_schema: what stands in the report's JSON, as a JSON Schema. Within a schema version fields are added, never
+   renamed, taken away or given another meaning. */
+#include "report.h"
+
+#include <string.h>
+
+#define OPTIONAL true
+#define NULLABLE "null"
+
+/* One field; those right behind it that are a level deeper are its own, or those of each item of an array. */
+struct field {
+    unsigned level;
+    const char *name; /* "*": of any name */
+    const char *type;
+    const char *or_null;
+    bool optional; /* only with the flag that help names */
+    const char *help;
+};
+
+static const struct field FIELDS[] = {
+    {0, "schema_version", "integer", NULL, false, "1; it rises when a field goes or changes its meaning"},
+    {0, "target", "string", NULL, false, "URL, file or \"-\", without secrets"},
+    {0, "result", "string", NULL, false, "good, failed or findings"},
+    {0, "exit_code", "integer", NULL, false, "0 good, 1 failed, 3 findings: of this target alone"},
+    {0, "error", "string", NULL, false, "why the agent would take nothing of this scrape; empty: it would"},
+    {0, "status", "integer", NULLABLE, false, "HTTP status; null: there was no answer, or a file was read"},
+    {0, "content_type", "string", NULLABLE, false, "as the server sent it, empty when it sent none"},
+    {0, "content_encoding", "string", NULLABLE, false, "gzip, zstd, or empty"},
+    {0, "type_verdict", "string", NULLABLE, false,
+     "good; fallback: the job's fallback_scrape_protocol makes up for it; refused: the scrape fails"},
+    {0, "type_message", "string", NULLABLE, false, "what the agent says of a type that is not good"},
+    {0, "protocol", "string", NULLABLE, false, "in which the body was read, as in scrape_protocols"},
+    {0, "set_fallback_scrape_protocol", "string", NULLABLE, false, "what the body looks like when its type is refused"},
+    {0, "words", "string", NULLABLE, false, "the beginning of the body of a status other than 200"},
+    {0, "times", "object", NULL, false, "seconds since the start of the request; 0 of steps that there were not"},
+    {1, "dns", "number", NULL, false, "the name was found"},
+    {1, "connect", "number", NULL, false, "the connection stood"},
+    {1, "tls", "number", NULL, false, "TLS was agreed on"},
+    {1, "first_byte", "number", NULL, false, "the answer began"},
+    {1, "total", "number", NULL, false, "the answer was complete"},
+    {0, "wire_bytes", "integer", NULL, false, "bytes of the body as received"},
+    {0, "raw_bytes", "integer", NULL, false, "bytes of the body unpacked"},
+    {0, "samples", "integer", NULL, false, "samples exposed"},
+    {0, "samples_after_relabeling", "integer", NULL, false, "left by metric_relabel_configs; 0 of a failed scrape"},
+    {0, "series", "integer", NULL, false, "different series exposed"},
+    {0, "families", "integer", NULL, false, "metric families with samples"},
+    {0, "histograms", "integer", NULL, false, "samples that are native histograms"},
+    {0, "exemplars", "integer", NULL, false, "exemplars exposed"},
+    {0, "with_timestamp", "integer", NULL, false, "samples with an own timestamp"},
+    {0, "limits", "object", NULL, false, "by the setting's name: scrape_timeout (seconds), sample_limit ..."},
+    {1, "*", "object", NULL, false, "one limit"},
+    {2, "used", "number", NULL, false, "what this scrape had"},
+    {2, "limit", "number", NULLABLE, false, "null: none is set"},
+    {2, "exceeded", "boolean", NULL, false, "whether the agent would refuse the scrape for it, or leave series out"},
+    {0, "estimate", "object", NULLABLE, false, "null when the agent would take nothing"},
+    {1, "interval_seconds", "number", NULL, false, "how often it is scraped"},
+    {1, "samples_per_scrape", "integer", NULL, false, "sent, the agent's own series of the target among them"},
+    {1, "bytes_per_day", "object", NULL, false, "of this target alone, packed, without HTTP headers"},
+    {2, "rw1", "number", NULL, false, "remote write 1.0"},
+    {2, "rw2", "number", NULL, false, "remote write 2.0"},
+    {2, "vm", "number", NULL, false, "VictoriaMetrics's remote write with zstd"},
+    {2, "disk", "number", NULL, false, "in the buffer, while a receiver is away"},
+    {0, "errors", "integer", NULL, false, "all errors of the exposition"},
+    {0, "first_errors", "array", NULL, false, "as many as --max-errors"},
+    {1, "line", "integer", NULL, false, "from 1; of protobuf the number of the metric family"},
+    {1, "column", "integer", NULL, false, "from 1; of protobuf the byte in the body, from 0"},
+    {1, "why", "string", NULL, false, "what is wrong"},
+    {1, "text", "string", NULL, false, "the line; of a long one what is near the place"},
+    {0, "duplicates", "integer", NULL, false, "samples whose series was there before"},
+    {0, "first_duplicates", "array", NULL, false, "as many as --max-errors"},
+    {1, "line", "integer", NULL, false, "where it stands again"},
+    {1, "first_line", "integer", NULL, false, "where it stood first"},
+    {1, "series", "string", NULL, false, "as exposed"},
+    {0, "load", "object", NULLABLE, false, "of --repeat; null without"},
+    {1, "requests", "integer", NULL, false, "how many were sent"},
+    {1, "concurrency", "integer", NULL, false, "how many at once"},
+    {1, "failed", "integer", NULL, false, "those without a whole answer of status 200"},
+    {1, "wire_bytes", "integer", NULL, false, "bytes of all bodies"},
+    {1, "first_error", "string", NULLABLE, false, "of the first that failed"},
+    {1, "seconds", "number", NULL, false, "from the first request to the last answer"},
+    {1, "p50", "number", NULL, false, "seconds that half of the good answers did not exceed"},
+    {1, "p90", "number", NULL, false, "the same of 90 %"},
+    {1, "p99", "number", NULL, false, "the same of 99 %"},
+    {1, "max", "number", NULL, false, "seconds of the slowest good answer"},
+    {0, "findings", "object", NULL, OPTIONAL, "what is wrong or strange though it can be read, by rule"},
+    {0, "cardinality", "object", NULL, OPTIONAL, "--cardinality: where series come from"},
+    {0, "contract", "object", NULL, OPTIONAL, "--expect: what differs from the saved scrape"},
+    {0, "explain", "object", NULL, OPTIONAL, "--explain: what each rule did"},
+    {0, "lint", "array", NULL, false, "promtool's findings, \"METRIC wording\""},
+};
+
+#define FIELDS_N (sizeof FIELDS / sizeof *FIELDS)
+
+static size_t add_object(size_t at, unsigned level, struct buf *out);
+
+static void add_type(const struct field *f, struct buf *out)
+{
+    buf_addf(out, f->or_null ? "\"type\":[\"%s\",\"null\"],\"description\":" : "\"type\":\"%s\",\"description\":", f->type);
+    buf_add_json(out, str_of(f->help));
+}
+
+static bool is(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* The field at `at`; returns the first behind it and what is its own. */
+static size_t add_field(size_t at, struct buf *out)
+{
+    const struct field *f = &FIELDS[at];
+    bool deeper = at + 1 < FIELDS_N && FIELDS[at + 1].level > f->level;
+    buf_add_char(out, '{');
+    add_type(f, out);
+    at++;
+    if (is(f->type, "array"))
+        buf_add_c(out, deeper ? ",\"items\":{\"type\":\"object\"" : ",\"items\":{\"type\":\"string\"");
+    if (deeper && is(FIELDS[at].name, "*")) {
+        buf_add_c(out, ",\"additionalProperties\":");
+        at = add_field(at, out);
+    } else if (deeper) {
+        at = add_object(at, f->level + 1, out);
+    }
+    buf_add_c(out, is(f->type, "array") ? "}}" : "}");
+    return at;
+}
+
+/* What is required and the properties, from `at` on as long as they are of this level. */
+static size_t add_object(size_t at, unsigned level, struct buf *out)
+{
+    const char *separator = "";
+    buf_add_c(out, ",\"required\":[");
+    for (size_t i = at; i < FIELDS_N && FIELDS[i].level >= level; i++) {
+        if (FIELDS[i].level != level || FIELDS[i].optional)
+            continue;
+        buf_addf(out, "%s\"%s\"", separator, FIELDS[i].name);
+        separator = ",";
+    }
+    buf_add_c(out, "],\"properties\":{");
+    for (separator = ""; at < FIELDS_N && FIELDS[at].level == level; separator = ",") {
+        buf_addf(out, "%s\n\"%s\":", separator, FIELDS[at].name);
+        at = add_field(at, out);
+    }
+    buf_add_char(out, '}');
+    return at;
+}
+
+void report_schema(struct buf *out)
+{
+    buf_add_c(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\n"
+                   "\"title\":\"obsagent scrape --json: one object a target, one line each\",\"type\":\"object\"");
+    add_object(0, 0, out);
+    buf_add_c(out, "}\n");
+}
