@@ -47,7 +47,8 @@ static int help_command(const char *word)
         char *argv[] = {name, flag, NULL};
         return commands[i].fn(2, argv);
     }
-    fprintf(stderr, "obsagent help: \"%s\" is no command (obsagent --help lists them), nor config, man or completion\n",
+    fprintf(stderr, "obsagent help: \"%s\" is no command (obsagent --help lists them), nor config, man, completion\n"
+                    "or scrape-json\n",
             word);
     return 2;
 }

@@ -60,12 +60,6 @@ static void add_errors(const struct survey_counts *c, struct suite *s)
     if (c->errors > c->first_errors_n)
         buf_addf(&text, "and %" PRIu64 " more\n", c->errors - c->first_errors_n);
     add_case(s, "exposition", c->errors ? buf_c(&text) : NULL);
-    buf_clear(&text);
-    for (size_t i = 0; i < c->first_duplicates_n; i++) {
-        const struct survey_duplicate *d = &c->first_duplicates[i];
-        buf_addf(&text, "line %" PRIu64 ", as in line %" PRIu64 ": %s\n", d->line, d->first_line, d->series);
-    }
-    add_case(s, "no series twice", c->duplicates ? buf_c(&text) : NULL);
     buf_free(&text);
 }
 

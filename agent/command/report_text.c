@@ -147,21 +147,6 @@ static void add_more(uint64_t all, size_t shown, struct buf *out)
         buf_addf(out, "  and %" PRIu64 " more (--max-errors)\n", all - shown);
 }
 
-static void add_duplicates(const struct survey_counts *c, const struct paint *paint, struct buf *out)
-{
-    if (c->duplicates == 0)
-        return;
-    paint_add(paint, out, PAINT_YELLOW, "duplicate series: %" PRIu64, c->duplicates);
-    buf_add_char(out, '\n');
-    for (size_t i = 0; i < c->first_duplicates_n; i++) {
-        const struct survey_duplicate *d = &c->first_duplicates[i];
-        buf_addf(out, "  line %" PRIu64 ", as in line %" PRIu64 ": ", d->line, d->first_line);
-        add_plain(out, d->series);
-        buf_add_char(out, '\n');
-    }
-    add_more(c->duplicates, c->first_duplicates_n, out);
-}
-
 static void add_error(const struct survey_error *e, const struct paint *paint, struct buf *out)
 {
     paint_add(paint, out, PAINT_BOLD, "%" PRIu64 ":%" PRIu64 ":", e->line, e->column);
@@ -205,7 +190,6 @@ void report_text(const struct report *r, const struct paint *paint, struct buf *
         add_body(r, out);
         add_limits(r, paint, out);
         add_estimate(r, out);
-        add_duplicates(r->counts, paint, out);
         add_errors(r->counts, paint, out);
         for (size_t i = 0; i < r->analyses->n; i++) {
             if (r->analyses->v[i].text)

@@ -157,8 +157,7 @@ drop_me
     "scrape_wrong": Case(
         "scrape wrong.txt",
         1,
-        "~duplicate series: 1\n  line 5, as in line 2: m\n"
-        "errors: 2\n3:6: .*\n    bad{ 2\n {9}\\^\n6:8: .*\n    last 5 x\n {11}\\^\n"
+        "~errors: 2\n3:6: .*\n    bad{ 2\n {9}\\^\n6:8: .*\n    last 5 x\n {11}\\^\n"
         "findings: 1 problem, 0 hints\n  duplicate-series: 1 ",
     ),
     "scrape_max_errors": Case(
