@@ -35,10 +35,19 @@ void paint_add(const struct paint *paint, struct buf *out, enum paint_color colo
         buf_add_c(out, "\033[0m");
 }
 
+/* C1: the two bytes that UTF-8 has for it. */
+static bool is_control(struct str text, size_t i)
+{
+    unsigned char c = (unsigned char)text.p[i], next = i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
+    return c < ' ' || c == 127 || (c == 0xc2 && next >= 0x80 && next < 0xa0);
+}
+
 void paint_plain(struct buf *out, struct str text)
 {
+    bool utf8 = str_is_utf8(text);
     for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        buf_add_char(out, c < ' ' || c == 127 ? '?' : (char)c);
+        bool bad = is_control(text, i) || ((text.p[i] & 0x80) && !utf8);
+        buf_add_char(out, bad ? '?' : text.p[i]);
+        i += bad && utf8 && (text.p[i] & 0x80);
     }
 }

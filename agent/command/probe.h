@@ -55,7 +55,7 @@ struct probe_result {
 
 void probe_url(const struct probe_request *request, struct probe_result *out);
 /* path "-" is standard input. Only sink, ctx, protocols and max_raw of the request are used. The format is that of
-   protocols, or what the name and the first bytes say. */
+   protocols, or what the name (.om is OpenMetrics), the first bytes and the last ones say. */
 void probe_file(const char *path, const struct probe_request *request, struct probe_result *out);
 
 /* Many at once: `concurrency` at a time until `count` have ended, each told. The body is received and thrown away. */

@@ -69,7 +69,7 @@ void probe_file(const char *path, const struct probe_request *request, struct pr
     if (request->protocols && request->protocols->n) {
         p.known = true;
         out->format = negotiate_format_of(request->protocols->v[0]);
-    } else if (!standard && ends_as_openmetrics(fd)) {
+    } else if (!standard && (str_ends(str_of(path), STR(".om")) || ends_as_openmetrics(fd))) {
         p.known = true;
         out->format = EXPOSITION_OPENMETRICS;
     }

@@ -80,6 +80,8 @@ static void add_body(const struct report *r, struct buf *out)
              p->encoding, p->raw_bytes);
     if (!p->http)
         buf_addf(out, ", read as %s", report_protocol(r));
+    if (!p->http && p->looks_like_html)
+        buf_add_c(out, "\n  this is a web page and not metrics");
     buf_addf(out, "\nsamples: %" PRIu64 "\nseries: %" PRIu64 "\nfamilies: %" PRIu64 "\n", c->samples, c->series,
              report_families(c));
     if (c->histograms)
@@ -152,8 +154,10 @@ static void add_error(const struct survey_error *e, const struct paint *paint, s
     paint_add(paint, out, PAINT_BOLD, "%" PRIu64 ":%" PRIu64 ":", e->line, e->column);
     buf_add_char(out, ' ');
     add_plain(out, e->why);
-    buf_add_c(out, "\n    ");
-    add_plain(out, e->text);
+    if (e->text[0]) {
+        buf_add_c(out, "\n    ");
+        add_plain(out, e->text);
+    }
     if (e->caret) {
         buf_addf(out, "\n    %*s", (int)e->caret - 1, "");
         paint_add(paint, out, PAINT_RED, "^");

@@ -55,7 +55,10 @@ static char *cut_around(struct str text, size_t *at)
         to--;
     *at -= from;
     *at += from ? 3 : 0;
-    return xasprintf("%s%.*s%s", from ? "..." : "", (int)(to - from), text.p + from, to < text.n ? "..." : "");
+    char *s = xasprintf("%s%*s%s", from ? "..." : "", (int)(to - from), "", to < text.n ? "..." : "");
+    for (size_t i = from; i < to; i++)
+        s[(from ? 3 : 0) + i - from] = text.p[i] ? text.p[i] : '?';
+    return s;
 }
 
 /* How many columns n bytes of text take: one for each character. */
