@@ -11,15 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGE_BYTES ((size_t)1 << 20) /* of a request before compression: what fits well in memory */
+#define PIECE_BYTES ((size_t)256 << 10) /* of a request whose length does not matter for how well it is packed */
 #define MESSAGE_MAX ((size_t)256 << 20)
-#define BLOCK_BYTES ((size_t)512 << 10)
+#define LEAN_BYTES ((size_t)4 << 20) /* more than any block has */
 #define DAY_MS 86400000.0
-#define META_EVERY_MS 60000.0 /* how often the agent repeats metadata */
+#define META_EVERY_MS 60000 /* how often the agent repeats metadata */
 
 struct rehearsal {
     struct config *config; /* referenced: labels of it are used */
     struct config_job job; /* the subject's, without limits; its pointers are the subject's */
+    bool seldom; /* scraped so seldom that metadata comes with every scrape */
     size_t target_labels;
     int64_t now_ms;
     struct append_worker *worker;
@@ -27,43 +28,77 @@ struct rehearsal {
     struct append_scrape *scrape;
     struct err why;
     bool failed;
-    struct transcoder *transcoder;
     struct block_reader *reader;
-    struct block_builder *builder; /* of blocks without metadata */
-    struct buf raw, packed, scratch;
+    struct block_builder *builder; /* of a block without metadata */
     struct rehearsal_result result;
 };
 
 /* ---- weighing ---- */
 
-static uint64_t weigh_requests(struct rehearsal *r, const struct block *b, enum rehearsal_way way)
+/* Tools and buffers live no longer than a block is weighed in one way: a report of a large target is to be had in
+   little memory. */
+struct scales {
+    struct transcoder *transcoder;
+    struct buf raw, packed;
+};
+
+static void scales_make(struct scales *s, const struct config *c, enum rehearsal_way way)
+{
+    s->transcoder = transcoder_new();
+    transcoder_configure(s->transcoder, c->external_labels, c->external_labels_n, NULL);
+    transcoder_send(s->transcoder, true, true);
+    transcoder_message(s->transcoder, way == REHEARSAL_RW2 ? TRANSCODE_RW2 : TRANSCODE_RW1);
+    buf_init(&s->raw, MESSAGE_MAX);
+    buf_init(&s->packed, MESSAGE_MAX);
+}
+
+static void scales_free(struct scales *s)
+{
+    transcoder_free(s->transcoder);
+    buf_free(&s->raw);
+    buf_free(&s->packed);
+}
+
+/* Symbols are told once a message, so that one of 2.0 is not cut. */
+static uint64_t weigh_requests(const struct config *c, const struct block *b, enum rehearsal_way way)
 {
     struct transcode_share *shares = xcalloc(b->jobs_n + 1, sizeof *shares);
     struct err err = {0};
+    struct scales s;
     uint64_t total = 0;
-    transcoder_message(r->transcoder, way == REHEARSAL_RW2 ? TRANSCODE_RW2 : TRANSCODE_RW1);
-    bool ok = transcoder_open(r->transcoder, b, &err);
+    scales_make(&s, c, way);
+    bool ok = transcoder_open(s.transcoder, b, &err);
     for (uint32_t from = 0; ok && from < b->series;) {
-        struct transcode_range range = {.from = from, .to = b->series, .max_bytes = MESSAGE_BYTES};
+        struct transcode_range range = {
+            .from = from, .to = b->series, .max_bytes = way == REHEARSAL_RW2 ? 0 : PIECE_BYTES};
         struct transcode_result result;
-        ok = transcoder_encode(r->transcoder, &range, &r->raw, shares, &result, &err) &&
-             (way == REHEARSAL_VM ? transcode_zstd(r->transcoder, buf_str(&r->raw), &r->packed)
-                                  : transcode_snappy(buf_str(&r->raw), &r->packed));
-        total += ok && r->raw.n ? r->packed.n : 0;
+        ok = transcoder_encode(s.transcoder, &range, &s.raw, shares, &result, &err) &&
+             (way == REHEARSAL_VM ? transcode_zstd(s.transcoder, buf_str(&s.raw), &s.packed)
+                                  : transcode_snappy(buf_str(&s.raw), &s.packed));
+        total += ok && s.raw.n ? s.packed.n : 0;
         from = result.to > from ? result.to : b->series;
     }
-    transcoder_close(r->transcoder);
+    transcoder_close(s.transcoder);
+    scales_free(&s);
     free(shares);
     return total;
 }
 
-static void weigh(struct rehearsal *r, const struct block *b, uint64_t sums[REHEARSAL_WAYS])
+static uint64_t weigh_record(const struct block *b)
 {
-    for (enum rehearsal_way way = REHEARSAL_RW1; way < REHEARSAL_DISK; way++)
-        sums[way] += weigh_requests(r, b, way);
-    buf_clear(&r->raw);
-    segment_encode(b, 0, 0, &r->scratch, &r->raw);
-    sums[REHEARSAL_DISK] += r->raw.n;
+    struct buf scratch, out;
+    buf_init(&scratch, MESSAGE_MAX);
+    buf_init(&out, MESSAGE_MAX);
+    segment_encode(b, 0, 0, &scratch, &out);
+    uint64_t n = out.n;
+    buf_free(&scratch);
+    buf_free(&out);
+    return n;
+}
+
+static uint64_t weigh(const struct rehearsal *r, const struct block *b, enum rehearsal_way way)
+{
+    return way == REHEARSAL_DISK ? weigh_record(b) : weigh_requests(r->config, b, way);
 }
 
 /* ---- the same block without metadata, as most are ---- */
@@ -116,16 +151,21 @@ static void copy_series(struct rehearsal *r, const struct block_series *s)
     free(refs);
 }
 
-static struct block *without_meta(struct rehearsal *r, const struct block *b)
+/* Takes over b. */
+static struct block *without_meta(struct rehearsal *r, struct block *b)
 {
     struct block_series s;
     struct err err = {0};
-    if (!block_reader_open(r->reader, b->data, b->size, &err))
-        return NULL;
-    while (block_reader_next(r->reader, &s, &err))
-        copy_series(r, &s);
+    r->builder = block_builder_new(0, LEAN_BYTES, UINT32_MAX);
+    if (block_reader_open(r->reader, b->data, b->size, &err)) {
+        while (block_reader_next(r->reader, &s, &err))
+            copy_series(r, &s);
+    }
+    block_unref(b);
     block_builder_job(r->builder, str_of(r->job.job_name));
-    return block_builder_seal(r->builder);
+    struct block *lean = block_builder_seal(r->builder);
+    block_builder_free(r->builder);
+    return lean;
 }
 
 /* ---- what is in it ---- */
@@ -172,23 +212,33 @@ static void measure(struct rehearsal *r, const struct block *b)
         measure_series(r, &s);
 }
 
+/* Only these carry metadata: to other receivers it goes by itself. */
+static bool has_meta(enum rehearsal_way way)
+{
+    return way == REHEARSAL_RW2 || way == REHEARSAL_DISK;
+}
+
 static void take_block(void *ctx, struct block *b)
 {
     struct rehearsal *r = ctx;
-    uint64_t with[REHEARSAL_WAYS] = {0}, without[REHEARSAL_WAYS] = {0};
+    uint64_t with[REHEARSAL_WAYS], without;
     measure(r, b);
-    weigh(r, b, with);
-    struct block *lean = without_meta(r, b);
-    if (lean)
-        weigh(r, lean, without);
-    for (size_t way = 0; way < REHEARSAL_WAYS; way++) {
-        r->result.bytes[way] += without[way];
-        r->result.meta_bytes[way] += with[way] > without[way] ? with[way] - without[way] : 0;
-    }
     r->result.sent += b->samples;
-    if (lean)
+    for (enum rehearsal_way way = REHEARSAL_RW1; way < REHEARSAL_WAYS; way++) {
+        with[way] = weigh(r, b, way);
+        r->result.bytes[way] += with[way];
+    }
+    struct block *lean = r->seldom ? NULL : without_meta(r, b);
+    for (enum rehearsal_way way = REHEARSAL_RW1; lean && way < REHEARSAL_WAYS; way++) {
+        if (!has_meta(way) || (without = weigh(r, lean, way)) > with[way])
+            continue;
+        r->result.bytes[way] -= with[way] - without;
+        r->result.meta_bytes[way] += with[way] - without;
+    }
+    if (r->seldom)
+        block_unref(b);
+    else if (lean)
         block_unref(lean);
-    block_unref(b);
 }
 
 /* ---- life ---- */
@@ -217,23 +267,17 @@ static void make_target(struct rehearsal *r, const struct target *t)
     arena_free(&arena);
 }
 
-struct rehearsal *rehearsal_new(const struct scrape_subject *subject, int64_t now_ms)
+struct rehearsal *rehearsal_new(const struct scrape_subject *subject, int64_t interval_ms, int64_t now_ms)
 {
     struct rehearsal *r = xcalloc(1, sizeof *r);
-    struct append_worker_options options = {.block_bytes = BLOCK_BYTES, .emit = take_block, .ctx = r};
+    struct append_worker_options options = {.emit = take_block, .ctx = r};
     r->config = config_ref((struct config *)subject->config);
     r->job = without_limits(subject->job);
     r->now_ms = now_ms;
+    r->seldom = interval_ms >= META_EVERY_MS;
     r->worker = append_worker_new(&options);
     make_target(r, subject->target);
-    r->transcoder = transcoder_new();
-    transcoder_configure(r->transcoder, r->config->external_labels, r->config->external_labels_n, NULL);
-    transcoder_send(r->transcoder, true, true);
     r->reader = block_reader_new();
-    r->builder = block_builder_new(0, 4 * BLOCK_BYTES, UINT32_MAX);
-    buf_init(&r->raw, MESSAGE_MAX);
-    buf_init(&r->packed, MESSAGE_MAX);
-    buf_init(&r->scratch, MESSAGE_MAX);
     return r;
 }
 
@@ -243,12 +287,7 @@ void rehearsal_free(struct rehearsal *r)
         append_cancel(r->scrape);
     append_target_free(r->target);
     append_worker_free(r->worker);
-    transcoder_free(r->transcoder);
     block_reader_free(r->reader);
-    block_builder_free(r->builder);
-    buf_free(&r->raw);
-    buf_free(&r->packed);
-    buf_free(&r->scratch);
     config_unref(r->config);
     free(r);
 }

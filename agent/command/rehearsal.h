@@ -19,12 +19,13 @@ struct rehearsal_result {
     uint64_t most_labels, longest_name, longest_value; /* after relabeling, __name__ counted; of scraped series */
     uint64_t sent;                           /* samples of a scrape, the agent's own report series among them */
     uint64_t bytes[REHEARSAL_WAYS];          /* of a scrape, packed: bodies of requests, records of the log */
-    uint64_t meta_bytes[REHEARSAL_WAYS];     /* once a minute on top: HELP, TYPE and UNIT */
+    uint64_t meta_bytes[REHEARSAL_WAYS];     /* once a minute on top: HELP, TYPE and UNIT, if not with each scrape */
 };
 
 struct rehearsal;
 
-struct rehearsal *rehearsal_new(const struct scrape_subject *subject, int64_t now_ms);
+/* interval_ms: how often it would be scraped. */
+struct rehearsal *rehearsal_new(const struct scrape_subject *subject, int64_t interval_ms, int64_t now_ms);
 void rehearsal_free(struct rehearsal *r);
 /* Before the first byte; the text format when it is never called. */
 void rehearsal_begin(struct rehearsal *r, enum exposition_format format);
@@ -33,7 +34,7 @@ void rehearsal_feed(struct rehearsal *r, const void *bytes, size_t n);
 void rehearsal_end(struct rehearsal *r, bool complete, double seconds, uint64_t raw_bytes,
                    struct rehearsal_result *out);
 
-/* Bytes of a day at this interval. */
+/* Bytes of a day at this interval, that of rehearsal_new. */
 double rehearsal_per_day(const struct rehearsal_result *r, enum rehearsal_way way, int64_t interval_ms);
 /* How reports call it: "rw1" ... */
 const char *rehearsal_way_name(enum rehearsal_way way);

@@ -96,7 +96,8 @@ static size_t add_object(size_t at, unsigned level, struct buf *out);
 
 static void add_type(const struct field *f, struct buf *out)
 {
-    buf_addf(out, f->or_null ? "\"type\":[\"%s\",\"null\"],\"description\":" : "\"type\":\"%s\",\"description\":", f->type);
+    buf_addf(out, f->or_null ? "\"type\":[\"%s\",\"null\"]" : "\"type\":\"%s\"", f->type);
+    buf_add_c(out, ",\"description\":");
     buf_add_json(out, str_of(f->help));
 }
 

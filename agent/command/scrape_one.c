@@ -59,6 +59,11 @@ static int64_t timeout_of(const struct scrape_flags *f, const struct subject *s)
     return f->timeout_ms ? f->timeout_ms : s->target->timeout_ms;
 }
 
+static int64_t interval_of(const struct scrape_flags *f, const struct subject *s)
+{
+    return f->interval_ms ? f->interval_ms : s->target->interval_ms;
+}
+
 static struct probe_request request_of(const struct scrape_flags *f, const struct subject *s)
 {
     uint64_t limit = s->target->settings.body_size_limit;
@@ -85,7 +90,7 @@ static void take_make(struct take *t, const struct scrape_flags *f, const struct
     request.timeout_ms = timeout_ms && timeout_ms < request.timeout_ms ? timeout_ms : request.timeout_ms;
     t->started_ms = clock_wall_ms();
     t->survey = survey_new((size_t)f->max_errors);
-    t->rehearsal = rehearsal_new(&s->view, t->started_ms);
+    t->rehearsal = rehearsal_new(&s->view, interval_of(f, s), t->started_ms);
     for (size_t i = 0; analyses && i < analyses->n; i++)
         survey_watch(t->survey, &analyses->v[i].watcher);
     if (is_url(s->what))
@@ -116,7 +121,7 @@ static struct report report_of(const struct scrape_flags *f, const struct subjec
         .analyses = analyses,
         .lint_rules = f->lint_rules,
         .timeout_ms = timeout_of(f, s),
-        .interval_ms = f->interval_ms ? f->interval_ms : s->target->interval_ms,
+        .interval_ms = interval_of(f, s),
     };
 }
 

@@ -4,8 +4,9 @@
     /usr/bin/python3 tests/e2e/golden_scrape.py           what differs
     /usr/bin/python3 tests/e2e/golden_scrape.py --write   take what it says now for right: look at git diff afterwards
 
-Beside each body lie NAME.report, the text, and NAME.json. Times are left out; estimates hang on the clock a little (bytes
-of timestamps are packed with the rest), so that NAME.report has none of them and in NAME.json they may differ by 3 %.
+Beside each body lie NAME.report, the text, and NAME.json. Times are left out; estimates hang on the clock a little
+(bytes of timestamps are packed with the rest), so that NAME.report has none of them and in NAME.json they may differ
+by 15 %, the most that small bodies vary.
 """
 import difflib
 import json
@@ -15,7 +16,7 @@ import subprocess
 import sys
 
 DATA = pathlib.Path(__file__).parent / "data" / "scrape"
-SLACK = 0.03
+SLACK = 0.15
 REFRESH = "/usr/bin/python3 tests/e2e/golden_scrape.py --write"
 
 
