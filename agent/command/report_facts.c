@@ -12,7 +12,7 @@
 static void add(struct report_limit *out, size_t *n, const char *name, enum report_unit unit, double used,
                 double limit)
 {
-    bool exceeded = limit && used > limit;
+    bool exceeded = limit > 0 && used > limit;
     out[(*n)++] =
         (struct report_limit){.name = name, .unit = unit, .used = used, .limit = limit, .exceeded = exceeded};
 }
