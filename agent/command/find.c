@@ -9,7 +9,8 @@
 typedef struct find_check find_maker(const struct find_for *to);
 
 /* In the order they are told. */
-static find_maker *const MAKERS[] = {find_order, find_buckets, find_values, find_names, find_times};
+static find_maker *const MAKERS[] = {find_order, find_buckets, find_values, find_names, find_times,
+                                     find_rounds};
 #define CHECKS_N (sizeof MAKERS / sizeof *MAKERS)
 
 struct find {
@@ -111,7 +112,7 @@ bool find_make(const struct scrape_flags *flags, const struct scrape_subject *su
 {
     struct find *f = xcalloc(1, sizeof *f);
     f->found = findings_new((size_t)flags->max_errors, flags->ignored);
-    struct find_for to = {f->found, subject};
+    struct find_for to = {f->found, subject, flags->twice_ms > 0};
     for (size_t i = 0; i < CHECKS_N; i++)
         f->checks[i] = MAKERS[i](&to);
     *out = (struct analysis){

@@ -7,6 +7,7 @@
      find_values.c   numbers
      find_names.c    names of metrics and labels
      find_times.c    timestamps and clocks
+     find_rounds.c   what two scrapes show
      finding.c       the rules, and what was found */
 #ifndef OBSAGENT_COMMAND_FIND_H
 #define OBSAGENT_COMMAND_FIND_H
@@ -28,12 +29,18 @@ struct find_check {
 struct find_for {
     struct findings *findings;
     const struct scrape_subject *subject;
+    bool twice; /* there will be two rounds */
 };
+
+/* A sample that may only grow: of a counter, a bucket, a count. */
+bool find_is_counting(const struct survey_sample *s);
+
 
 struct find_check find_order(const struct find_for *to);
 struct find_check find_buckets(const struct find_for *to);
 struct find_check find_values(const struct find_for *to);
 struct find_check find_names(const struct find_for *to);
 struct find_check find_times(const struct find_for *to);
+struct find_check find_rounds(const struct find_for *to);
 
 #endif

@@ -31,7 +31,7 @@ static struct str whole_digits(struct str series)
     return ends ? str_make(p, n) : STR_NULL;
 }
 
-static bool is_counting(const struct survey_sample *s)
+bool find_is_counting(const struct survey_sample *s)
 {
     enum block_metric_type type = s->family->lint.type;
     bool part = str_ends(s->name, STR("_bucket")) || str_ends(s->name, STR("_count"));
@@ -51,7 +51,7 @@ static void check_precision(struct values *v, const struct survey_sample *s)
             return;
         }
     }
-    if (is_counting(s))
+    if (find_is_counting(s))
         findings_add(v->to, FINDING_PRECISION, &at, "%.0f: one more is not seen any more", s->raw->value);
 }
 
@@ -63,7 +63,7 @@ static void on_sample(void *ctx, const struct survey_sample *s)
         return;
     if (fabs(value) >= EXACT_MAX && !isinf(value))
         check_precision(v, s);
-    if (!(value >= 0) && is_counting(s)) {
+    if (!(value >= 0) && find_is_counting(s)) {
         struct finding_at at = {.line = s->raw->line, .subject = s->raw->series};
         findings_add(v->to, FINDING_COUNTER_VALUE, &at, isnan(value) ? "is not a number" : "is negative: %g", value);
     }

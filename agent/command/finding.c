@@ -47,6 +47,9 @@ static const struct {
     [FINDING_TIMESTAMP_STALE] = {"timestamp-stale", true, "queries for now do not see what is older than 5 minutes"},
     [FINDING_TIMESTAMP_FUTURE] = {"timestamp-future", true, "receivers refuse what is minutes ahead"},
     [FINDING_CLOCK_SKEW] = {"clock-skew", true, "times that the target exposes are wrong by as much"},
+    [FINDING_COUNTER_FELL] = {"counter-fell", true, "a counter that falls is a gauge: rate() takes it for a restart"},
+    [FINDING_RESTART] = {"restart", false, "counters began anew"},
+    [FINDING_CHURN] = {"churn", false, "series that come and go cost more than those that stay"},
 };
 
 struct finding {
@@ -98,17 +101,21 @@ struct findings *findings_new(size_t keep, rule_set ignored)
     return f;
 }
 
+void findings_drop(struct findings *f, enum finding_rule rule)
+{
+    struct list *list = &f->of[rule];
+    for (size_t k = 0; k < list->n; k++) {
+        free(list->v[k].subject);
+        free(list->v[k].why);
+    }
+    list->n = 0;
+    list->count = 0;
+}
+
 void findings_clear(struct findings *f)
 {
-    for (size_t i = 0; i < FINDING_RULES; i++) {
-        struct list *list = &f->of[i];
-        for (size_t k = 0; k < list->n; k++) {
-            free(list->v[k].subject);
-            free(list->v[k].why);
-        }
-        list->n = 0;
-        list->count = 0;
-    }
+    for (size_t i = 0; i < FINDING_RULES; i++)
+        findings_drop(f, (enum finding_rule)i);
     for (size_t i = 0; i < f->cuts_n; i++)
         free(f->cuts[i]);
     f->cuts_n = 0;

@@ -34,6 +34,9 @@ enum finding_rule {
     FINDING_TIMESTAMP_STALE,
     FINDING_TIMESTAMP_FUTURE,
     FINDING_CLOCK_SKEW,
+    FINDING_COUNTER_FELL,
+    FINDING_RESTART,
+    FINDING_CHURN,
     FINDING_RULES
 };
 
@@ -60,6 +63,8 @@ void findings_clear(struct findings *f);
 void findings_name_lines(struct findings *f, const char *word);
 void findings_add(struct findings *f, enum finding_rule rule, const struct finding_at *at, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* Forgets what was found by one rule. */
+void findings_drop(struct findings *f, enum finding_rule rule);
 /* Something could not be looked at, because of a bound. Said once for each text. */
 void findings_cut(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

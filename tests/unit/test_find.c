@@ -3,6 +3,24 @@
    are counted, kept, ignored and told. */
 #include "find_bed.h"
 
+struct find_row {
+    const char *body, *want;
+};
+
+static void bed_rows(const struct find_row *rows, size_t n, enum exposition_format format)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct find_bed b;
+        bed_open(&b, 0);
+        bed_scrape(&b, format, rows[i].body, strlen(rows[i].body), (struct scrape_done){0});
+        char *got = bed_findings(&b);
+        if (strcmp(got, rows[i].want) != 0)
+            fail_msg("of\n%s\ngot:\n%s\nwant:\n%s", rows[i].body, got, rows[i].want);
+        free(got);
+        bed_close(&b);
+    }
+}
+
 #define DUPLICATE "duplicate-series 3/1 a{b=\"1\"}: the same series again\n"
 
 static const struct find_row ORDER[] = {
