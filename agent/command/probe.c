@@ -124,11 +124,26 @@ void probe_take_result(struct probe_result *out, const struct http_result *r)
     http_result_hide_err(r, &out->error);
 }
 
+/* Servers say back what they were told. */
+static void hide(const struct http_result *r, char *text, size_t size)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX);
+    buf_add_c(&b, text);
+    http_result_hide(r, &b);
+    copy_text(text, size, buf_str(&b));
+    buf_free(&b);
+}
+
 static void on_done(void *ctx, const struct http_result *r)
 {
     struct exchange *x = ctx;
-    probe_take_result(x->probe.out, r);
-    if (r->status == 200 && !x->probe.decided && !err_is(&x->probe.out->error))
+    struct probe_result *out = x->probe.out;
+    probe_take_result(out, r);
+    hide(r, out->words, sizeof out->words);
+    hide(r, out->content_type, sizeof out->content_type);
+    http_result_hide_err(r, &out->type_why);
+    if (r->status == 200 && !x->probe.decided && !err_is(&out->error))
         probe_judge_type(&x->probe, STR_NULL); /* an empty body */
     loop_stop(x->loop);
 }

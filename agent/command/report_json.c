@@ -76,7 +76,7 @@ static void add_limits(const struct report *r, struct buf *out)
     buf_add_c(out, "\"limits\":{");
     for (size_t i = 0; i < n; i++) {
         buf_addf(out, "%s\"%s\":{\"used\":%.9g,\"limit\":", i ? "," : "", limits[i].name, limits[i].used);
-        if (limits[i].limit)
+        if (limits[i].limit > 0)
             buf_addf(out, "%.15g", limits[i].limit);
         else
             buf_add_c(out, "null");

@@ -69,7 +69,7 @@ static void add_limits(const struct report *r, struct suite *s)
     size_t n = report_limits(r, limits);
     for (size_t i = 0; i < n; i++) {
         struct err why = {0};
-        if (!limits[i].limit)
+        if (limits[i].limit <= 0)
             continue;
         if (limits[i].exceeded)
             err_set(&why, "%.15g of %.15g", limits[i].used, limits[i].limit);

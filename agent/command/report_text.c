@@ -100,8 +100,8 @@ static void add_limits(const struct report *r, const struct paint *paint, struct
     size_t n = report_limits(r, limits);
     for (size_t i = 0; i < n; i++) {
         const struct report_limit *l = &limits[i];
-        double share = l->limit ? 100 * l->used / l->limit : 0;
-        if (!l->limit)
+        double share = l->limit > 0 ? 100 * l->used / l->limit : 0;
+        if (l->limit <= 0)
             continue;
         buf_addf(out, "%s: ", l->name);
         add_quantity(out, l->unit, l->used);

@@ -140,12 +140,19 @@ def test_what_a_content_type_means(run, tmp_path):
     assert "\n  it looks like PrometheusText0.0.4: set fallback_scrape_protocol: PrometheusText0.0.4\n" in out
 
 
-def test_refusals_are_told_in_the_words_of_the_server(run):
+def test_refusals_are_told_in_the_words_of_the_server(run, tmp_path):
     target = run(Target, "who\x1b[31m are you?\n")
     target.status = 403
     code, out, _ = obsagent("scrape", f"http://user:pass@{target.address}/?token=secret")
     assert code == 1 and "status: 403\n  it said: who?[31m are you??\n" in out
     assert "pass" not in out and "=secret" not in out
+    (tmp_path / "token").write_text("c4nary\n")
+    target.body, target.content_type = "no c4nary here", "text/c4nary"
+    for status in (401, 200):
+        target.status = status
+        _, out, _ = obsagent("scrape", f"--bearer-token-file={tmp_path}/token", f"http://{target.address}/")
+        assert "it said: no <secret> here\n" in out if status == 401 else "content type: text/<secret>\n" in out
+        assert "text/c4nary" not in out
 
 
 LIMITS = {
