@@ -30,10 +30,10 @@ CXX := g++
 endif
 OPT ?= -O2
 
-PKGS := libcurl libmicrohttpd libprotobuf-c yaml-0.1 re2 jansson libzstd libxxhash zlib libcrypto
+PKGS := libcurl libmicrohttpd libprotobuf-c yaml-0.1 re2 jansson libcares libzstd libxxhash zlib libcrypto
 ISAL := $(shell pkg-config --exists libisal 2>/dev/null && echo libisal)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(ISAL) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) $(ISAL) 2>/dev/null) -lsnappy -lcrypt -lpthread -lm
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) $(ISAL) 2>/dev/null) -lsnappy -lcrypt -lresolv -lpthread -lm
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wwrite-strings -Wformat=2 -Wvla -Werror
 CPPFLAGS += -Iinclude -I$(B)/gen -D_GNU_SOURCE $(PKG_CFLAGS) $(if $(ISAL),-DHAVE_ISAL)

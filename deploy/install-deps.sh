@@ -6,8 +6,8 @@ set -eu
 tier=${1:-build}
 
 build_packages="make gcc g++ pkg-config libcurl4-openssl-dev libsnappy-dev libprotobuf-c-dev protobuf-c-compiler
-libyaml-dev libmicrohttpd-dev libzstd-dev libxxhash-dev libre2-dev libjansson-dev zlib1g-dev libssl-dev libcrypt-dev
-ca-certificates"
+libyaml-dev libmicrohttpd-dev libzstd-dev libxxhash-dev libre2-dev libjansson-dev libc-ares-dev zlib1g-dev libssl-dev
+libcrypt-dev ca-certificates"
 test_packages="clang libclang-rt-dev clang-format libcmocka-dev python3 python3-pytest openssl curl universal-ctags
 binutils git faketime mandoc zsh python3-yaml python3-jsonschema systemd"
 

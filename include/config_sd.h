@@ -50,7 +50,16 @@ struct config_http_sd {
     char *url;
 };
 
-enum config_sd_kind { CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_KINDS };
+enum config_dns_type { CONFIG_DNS_SRV, CONFIG_DNS_A, CONFIG_DNS_AAAA, CONFIG_DNS_MX, CONFIG_DNS_NS };
+
+struct config_dns_sd {
+    struct config_texts names;
+    enum config_dns_type type;
+    uint64_t port;               /* of all but SRV */
+    struct config_texts servers; /* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; none = the system's */
+};
+
+enum config_sd_kind { CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_DNS, CONFIG_SD_KINDS };
 
 struct config_sd {
     enum config_sd_kind kind;
@@ -62,6 +71,7 @@ struct config_sd {
         struct config_kubernetes_sd kubernetes;
         struct config_kubelet_sd kubelet;
         struct config_http_sd http_sd;
+        struct config_dns_sd dns;
     };
 };
 

@@ -58,7 +58,7 @@ static void dump_pair(struct dump *d, struct str key, struct str value)
     buf_add_char(d->out, '\n');
 }
 
-static void dump_text(struct dump *d, const char *name, const char *value)
+void dump_text(struct dump *d, const char *name, const char *value)
 {
     dump_pair(d, str_of(name), str_of(value));
 }

@@ -4,12 +4,14 @@
 
 #include "config_help.h"
 #include "http_fields.h"
+#include "sd_fields.h"
 
 static const struct section *const sections[] = {
     &section_document, &section_global,        &section_scrape,     &section_static,  &section_file_sd,
     &section_relabel,  &section_remote,        &section_queue,      &section_metadata, &section_http,
     &section_headers,  &section_authorization, &section_basic_auth, &section_tls,     &section_included,
-    &section_proxy,    &section_oauth2,    &section_sigv4,
+    &section_proxy,    &section_oauth2,    &section_sigv4,    &section_kubernetes_sd, &section_kubelet_sd,
+    &section_http_sd,  &section_dns_sd,
 };
 
 /* Other names that people will look for. */
@@ -21,7 +23,9 @@ static const struct {
     {"file_sd_configs", &section_file_sd},      {"relabel_configs", &section_relabel},
     {"metric_relabel_configs", &section_relabel}, {"write_relabel_configs", &section_relabel},
     {"http", &section_http},                    {"headers", &section_headers},
-    {"scrape_config_files", &section_included},
+    {"scrape_config_files", &section_included}, {"kubernetes_sd_configs", &section_kubernetes_sd},
+    {"kubelet_sd_configs", &section_kubelet_sd}, {"http_sd_configs", &section_http_sd},
+    {"dns_sd_configs", &section_dns_sd},
 };
 
 static const char *type_name(const struct field *f)

@@ -12,12 +12,14 @@ static const struct section *const sections[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBERNETES] = &section_kubernetes_sd,
     [CONFIG_SD_KUBELET] = &section_kubelet_sd,
     [CONFIG_SD_HTTP] = &section_http_sd,
+    [CONFIG_SD_DNS] = &section_dns_sd,
 };
 
 static const char *const names[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBERNETES] = "kubernetes_sd_configs",
     [CONFIG_SD_KUBELET] = "kubelet_sd_configs",
     [CONFIG_SD_HTTP] = "http_sd_configs",
+    [CONFIG_SD_DNS] = "dns_sd_configs",
 };
 
 /* ---- lists ---- */
@@ -99,6 +101,11 @@ void load_http_sds(struct load *l, const struct node *value, void *to)
     load_entries(l, value, to, CONFIG_SD_HTTP);
 }
 
+void load_dns_sds(struct load *l, const struct node *value, void *to)
+{
+    load_entries(l, value, to, CONFIG_SD_DNS);
+}
+
 static enum config_sd_kind kind_named(const char *name)
 {
     enum config_sd_kind kind = 0;
@@ -151,6 +158,10 @@ void config_sds_free(struct config_sd *sd, size_t n)
             break;
         case CONFIG_SD_HTTP:
             free(sd[i].http_sd.url);
+            break;
+        case CONFIG_SD_DNS:
+            config_texts_free(&sd[i].dns.names);
+            config_texts_free(&sd[i].dns.servers);
             break;
         case CONFIG_SD_KINDS:
             break;

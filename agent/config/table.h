@@ -108,6 +108,8 @@ struct dump {
 void section_dump(struct dump *d, const struct section *s, const void *from);
 /* "name:" alone, for something nested. */
 void dump_name(struct dump *d, const char *name);
+/* "name: value". */
+void dump_text(struct dump *d, const char *name, const char *value);
 /* "- value", one item of a list of texts. */
 void dump_item(struct dump *d, struct str value);
 

@@ -134,9 +134,18 @@ void sd_status_text(long status, struct err *err)
         int status;
         const char *text;
     } known[] = {
-        {204, " No Content"},     {301, " Moved Permanently"},     {302, " Found"},       {400, " Bad Request"},
-        {401, " Unauthorized"},   {403, " Forbidden"},             {404, " Not Found"},   {405, " Method Not Allowed"},
-        {429, " Too Many Requests"}, {500, " Internal Server Error"}, {502, " Bad Gateway"}, {503, " Service Unavailable"},
+        {204, " No Content"},
+        {301, " Moved Permanently"},
+        {302, " Found"},
+        {400, " Bad Request"},
+        {401, " Unauthorized"},
+        {403, " Forbidden"},
+        {404, " Not Found"},
+        {405, " Method Not Allowed"},
+        {429, " Too Many Requests"},
+        {500, " Internal Server Error"},
+        {502, " Bad Gateway"},
+        {503, " Service Unavailable"},
         {504, " Gateway Timeout"},
     };
     const char *text = "";

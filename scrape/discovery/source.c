@@ -18,6 +18,7 @@ const struct source_kind *const source_kinds[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBERNETES] = &source_kubernetes,
     [CONFIG_SD_KUBELET] = &source_kubelet,
     [CONFIG_SD_HTTP] = &source_http,
+    [CONFIG_SD_DNS] = &source_dns,
 };
 
 /* ---- lists ---- */
@@ -72,14 +73,19 @@ static int by_hash(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void discovery_sets_sort(struct discovery_sets *sets)
+{
+    if (sets->n > 0)
+        qsort(sets->v, sets->n, sizeof(struct label_set *), by_hash);
+}
+
 bool discovery_sets_replace(struct discovery_sets *sets, struct discovery_sets *news)
 {
     if (same_sets(sets, news)) {
         discovery_sets_free(news);
         return false;
     }
-    if (sets->n > 0)
-        qsort(sets->v, sets->n, sizeof(struct label_set *), by_hash);
+    discovery_sets_sort(sets);
     for (size_t i = 0; i < news->n && sets->n > 0; i++) {
         struct label_set **same = bsearch(&news->v[i], sets->v, sets->n, sizeof(struct label_set *), by_hash);
         if (!same || !label_set_equal(*same, news->v[i]))

@@ -27,8 +27,10 @@ void discovery_sets_add(struct discovery_sets *sets, const struct labels *labels
 void discovery_sets_take(struct discovery_sets *sets, struct label_set *s);
 /* Adds references to all of `from`. */
 void discovery_sets_add_all(struct discovery_sets *sets, const struct discovery_sets *from);
-/* Moves `news` into `sets`; a set that `sets` had before stays the same object. `news` is freed. True when it is another
-   list than before. */
+/* For sets that come in a random order. */
+void discovery_sets_sort(struct discovery_sets *sets);
+/* Moves `news` into `sets`; a set that `sets` had before stays the same object. `news` is freed. True when it is
+   another list than before. */
 bool discovery_sets_replace(struct discovery_sets *sets, struct discovery_sets *news);
 
 /* Adds a set for each target of the groups: the target as __address__, then the group's labels where absent, and
@@ -84,7 +86,7 @@ struct source_kind {
 
 /* By enum config_sd_kind. */
 extern const struct source_kind *const source_kinds[CONFIG_SD_KINDS];
-extern const struct source_kind source_kubernetes, source_kubelet, source_http;
+extern const struct source_kind source_kubernetes, source_kubelet, source_http, source_dns;
 
 /* Shared by all jobs that have the same entry; freed by the kind. */
 struct source {

@@ -132,9 +132,11 @@ class Process:
 
 class Agent(Process):
     """obsagent run with a configuration given as text. `argv` replaces the whole command line behind the program's
-    name, for tests that give it themselves; config may be None then."""
+    name, for tests that give it themselves; config may be None then. `around` makes another command line of the whole."""
 
-    def __init__(self, directory, config, *flags, port=None, name="agent", env=None, argv=None, wait=True):
+    def __init__(
+        self, directory, config, *flags, port=None, name="agent", env=None, argv=None, wait=True, around=lambda argv: argv
+    ):
         self.directory = pathlib.Path(directory)
         self.config_path = self.directory / f"{name}.yml"
         if config is not None:
@@ -142,16 +144,18 @@ class Agent(Process):
         self.port = port or free_port()
         self.storage = self.directory / f"{name}-data"
         super().__init__(
-            [OBSAGENT, *argv]
-            if argv
-            else [
-                OBSAGENT,
-                "run",
-                f"--config.file={self.config_path}",
-                f"--storage.path={self.storage}",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-                *flags,
-            ],
+            around(
+                [OBSAGENT, *argv]
+                if argv
+                else [
+                    OBSAGENT,
+                    "run",
+                    f"--config.file={self.config_path}",
+                    f"--storage.path={self.storage}",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                    *flags,
+                ]
+            ),
             self.directory / f"{name}.log",
             env=env,
         )

@@ -1,9 +1,13 @@
-"""sd_servers: what targets are asked for in tests of discovery: scripted HTTP services, on a port or a unix socket."""
+"""sd_servers: what is asked for targets in tests of discovery: scripted HTTP services, on a port or a unix socket,
+and a DNS server."""
 
 import http.server
+import ipaddress
 import json
 import os
+import socket
 import socketserver
+import struct
 import threading
 
 from harness import Server
@@ -69,3 +73,104 @@ class Service:
             server, self.server = self.server, None
             server.shutdown()
             server.server_close()
+
+
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "AAAA": 28, "SRV": 33}
+NXDOMAIN, SERVFAIL = 3, 2
+UDP_BYTES = 1232
+
+
+def encode_name(name):
+    labels = [label.encode() for label in name.rstrip(".").split(".") if label]
+    return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+
+
+def encode_data(kind, value):
+    if kind in ("A", "AAAA"):
+        return ipaddress.ip_address(value).packed
+    if kind == "SRV":
+        port, _, host = value.partition(" ")
+        return struct.pack(">HHH", 10, 20, int(port)) + encode_name(host)
+    return (struct.pack(">H", 5) if kind == "MX" else b"") + encode_name(value)
+
+
+class Names:
+    """A DNS server, UDP and TCP. `records` is {(name, type): [value], or a number: the code of the answer}; a type is
+    one of TYPES, a value an address, a host, or "PORT HOST" for SRV. All that is asked for stands in `asked`."""
+
+    def __init__(self, records, host="127.0.0.1", port=0):
+        self.records = records
+        self.asked = []  # (name, type, "udp" or "tcp")
+        self.tcp, self.udp = self.bind(host, port)
+        self.address = self.udp.getsockname()
+        self.closed = False
+        threading.Thread(target=self.serve_udp, daemon=True).start()
+        threading.Thread(target=self.serve_tcp, daemon=True).start()
+
+    @staticmethod
+    def bind(host, port):
+        """A port that is free for both."""
+        for _ in range(100):
+            tcp, udp = socket.create_server((host, port)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind(tcp.getsockname())
+                return tcp, udp
+            except OSError:
+                tcp.close()
+                udp.close()
+        raise AssertionError("no free port")
+
+    def answer(self, message, over):
+        at, labels = 12, []
+        while message[at]:
+            labels.append(message[at + 1 : at + 1 + message[at]].decode())
+            at += 1 + message[at]
+        (number,) = struct.unpack(">H", message[at + 1 : at + 3])
+        name = ".".join(labels).lower()
+        kind = next((k for k, v in TYPES.items() if v == number), number)
+        self.asked.append((name, kind, over))
+        names = {n for n, _ in self.records}
+        values = self.records.get((name, kind), [] if name in names else NXDOMAIN)
+        code, values = (values, []) if isinstance(values, int) else (0, values)
+        records = b""
+        for value in values:
+            data = encode_data(kind, value)
+            records += b"\xc0\x0c" + struct.pack(">HHIH", number, 1, 30, len(data)) + data
+        cut = over == "udp" and len(records) > UDP_BYTES - 100
+        flags = 0x8180 | code | (0x0200 if cut else 0)
+        head = message[:2] + struct.pack(">HHHHH", flags, 1, 0 if cut else len(values), 0, 0)
+        return head + message[12 : at + 5] + (b"" if cut else records)
+
+    def serve_udp(self):
+        while not self.closed:
+            try:
+                message, peer = self.udp.recvfrom(4096)
+                if self.closed:
+                    return
+                self.udp.sendto(self.answer(message, "udp"), peer)
+            except OSError:
+                pass
+
+    def serve_tcp(self):
+        while not self.closed:
+            try:
+                connection, _ = self.tcp.accept()
+                with connection, connection.makefile("rb") as incoming:
+                    (size,) = struct.unpack(">H", incoming.read(2))
+                    answer = self.answer(incoming.read(size), "tcp")
+                    connection.sendall(struct.pack(">H", len(answer)) + answer)
+            except (OSError, struct.error):
+                pass
+
+    @property
+    def server(self):
+        return f"{self.address[0]}:{self.address[1]}"
+
+    def close(self):
+        self.closed = True
+        for s in (self.udp, self.tcp):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()

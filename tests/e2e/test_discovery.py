@@ -2,7 +2,9 @@
 do not answer."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -15,7 +17,7 @@ from harness import (
     peer_env,
     wait_for,
 )
-from sd_servers import Service
+from sd_servers import SERVFAIL, Names, Service
 
 GROUPS = [
     {"targets": ["127.0.0.1:1", "127.0.0.1:2"], "labels": {"zone": "a", "__meta_rack": "7"}},
@@ -45,6 +47,34 @@ def addresses(agent, job):
     return sorted(dict(labels)["__address__"] for labels, _ in found(agent.url, job))
 
 
+# Prometheus knows no other servers than those of resolv.conf, on port 53: both run where that is another file.
+DNS_HOST = "127.83.68.1"
+RECORDS = {
+    ("_m._tcp.sd.test", "SRV"): ["9100 a.sd.test.", "9200 B.sd.test"],
+    ("_none._tcp.sd.test", "SRV"): [],
+    ("sd.test", "A"): ["127.1.2.3", "127.1.2.4"],
+    ("short.search.test", "A"): ["127.1.2.5"],
+    ("sd.test", "AAAA"): ["2001:db8::1", "::ffff:1.2.3.4"],
+    ("sd.test", "MX"): ["mail.sd.test."],
+    ("many.sd.test", "A"): [f"127.9.{i}.1" for i in range(120)],  # too many for a datagram
+}
+DNS_JOBS = {
+    "srv": ("dns", "{names: [_m._tcp.sd.test, _none._tcp.sd.test, _absent._tcp.sd.test]}"),
+    "a": ("dns", "{names: [sd.test., short], type: a, port: 9100}"),
+    "aaaa": ("dns", "{names: [sd.test], type: AAAA, port: 1}"),
+    "many": ("dns", "{names: [many.sd.test], type: A, port: 1}"),
+    "mx": ("dns", "{names: [sd.test], type: MX, port: 25}"),
+}
+
+
+def may_mount():
+    return os.getuid() == 0 and subprocess.run(["unshare", "--mount", "true"]).returncode == 0
+
+
+def with_resolv_conf(path, argv):
+    return ["unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/resolv.conf && exec "$@"', "sh", *argv]
+
+
 @pytest.fixture(scope="module")
 def world(run_module, tmp_path_factory):
     """An agent and Prometheus with the same jobs."""
@@ -56,29 +86,37 @@ def world(run_module, tmp_path_factory):
     w.tmp = tmp_path_factory.mktemp("discovery")
     w.http = run_module(Service, lambda path, headers: GROUPS)
     w.jobs = {"http": ("http", f"{{url: 'http://{w.http.address}/targets?x=y'}}")}
+    around = lambda argv: argv
+    if may_mount():
+        run_module(Names, RECORDS, DNS_HOST, 53)
+        (w.tmp / "resolv.conf").write_text(f"nameserver {DNS_HOST}\nsearch search.test\n")
+        around = lambda argv: with_resolv_conf(w.tmp / "resolv.conf", argv)
+        w.jobs |= DNS_JOBS
     (w.tmp / "prometheus.yml").write_text(config(w.jobs))
     w.prometheus = f"http://127.0.0.1:{free_port()}"
     run_module(
         Process,
-        [
+        around([
             peer("usr/bin/prometheus"),
             f"--config.file={w.tmp}/prometheus.yml",
             f"--storage.tsdb.path={w.tmp}/tsdb",
             f"--web.listen-address={w.prometheus.partition('://')[2]}",
-        ],
+        ]),
         w.tmp / "prometheus.log",
         env=peer_env(),
     )
-    w.agent = run_module(Agent, w.tmp, config(w.jobs))
+    w.agent = run_module(Agent, w.tmp, config(w.jobs), around=around)
     wait_for("Prometheus", lambda: http_get(w.prometheus + "/-/ready")[0] == 200, timeout=60)
     return w
 
 
-COUNTS = {"http": 4}
+COUNTS = {"http": 4, "srv": 2, "a": 3, "aaaa": 2, "many": 120, "mx": 1}
 
 
 @pytest.mark.parametrize("job", COUNTS)
 def test_targets_are_those_of_prometheus(world, job):
+    if job not in world.jobs:
+        pytest.skip("needs root and unshare: resolv.conf must be another file")
     for url in (world.prometheus, world.agent.url):
         wait_for(f"the targets at {url}", lambda u=url: len(found(u, job)) == COUNTS[job], timeout=60)
     theirs, ours = found(world.prometheus, job), found(world.agent.url, job)
@@ -144,3 +182,37 @@ def test_targets_follow_an_http_service_and_stay_while_it_fails(run, tmp_path):
     wait_for("no targets", lambda: addresses(agent, "web") == [])
     assert "http_sd_configs: works again" in agent.output()
     assert "hunter" not in agent.output()
+
+
+DNS = """
+scrape_configs:
+- job_name: names
+  scrape_interval: 1h
+  dns_sd_configs:
+  - names: [one.test., two.test.]
+    type: A
+    port: 7
+    refresh_interval: 200ms
+    servers: ['{server}']
+"""
+
+
+@pytest.mark.sanitized
+def test_targets_follow_names_and_stay_while_servers_fail(run, tmp_path):
+    one, two = ("one.test", "A"), ("two.test", "A")
+    names = run(Names, {one: ["127.9.0.1"], two: SERVFAIL})
+    agent = run(Agent, tmp_path, DNS.format(server=names.server))
+    wait_for("the name that is known", lambda: addresses(agent, "names") == ["127.9.0.1:7"])
+    wait_for("the other's failure", lambda: re.search("dns_sd_configs: two.test.: .*server.*fail", agent.output()))
+    names.records = {one: ["127.9.0.3", "127.9.0.1"], two: SERVFAIL}
+    wait_for("what is new beside a failure", lambda: addresses(agent, "names") == ["127.9.0.1:7", "127.9.0.3:7"])
+    names.records = {one: SERVFAIL, two: ["127.9.0.2"]}
+    both = ["127.9.0.1:7", "127.9.0.2:7", "127.9.0.3:7"]
+    wait_for("one to stay, two to come", lambda: addresses(agent, "names") == both)
+    names.records = {two: ["127.9.0.2"]}
+    wait_for("a name that is gone to have none", lambda: addresses(agent, "names") == ["127.9.0.2:7"])
+    assert "dns_sd_configs: works again" in agent.output()
+    names.close()
+    log = agent.output()
+    wait_for("nobody to answer", lambda: re.search("dns_sd_configs: .*stay", agent.output()[len(log) :]), 60)
+    assert addresses(agent, "names") == ["127.9.0.2:7"]
