@@ -202,13 +202,35 @@ static void store_url(const struct target *t, char **to)
         problem_add(&t->l->problems, t->at, "%s: not a URL with http:// or https:// and a host", t->f->name);
 }
 
+/* One of the field's words: as text, number or truth. */
+static void store_word(const struct target *t, char *to)
+{
+    unsigned index = 0;
+    bool nothing = t->text.n == 0 && !t->f->standard;
+    if (nothing || !parse_word(t, &index) || !to)
+        return;
+    if (t->f->type == FIELD_WORD)
+        text_set((char **)(void *)to, t->text);
+    else if (t->f->type == FIELD_ENUM)
+        *(unsigned *)(void *)to = index;
+    else
+        *(bool *)(void *)to = index == 1;
+}
+
+/* An empty text is a value where there is a default to replace. */
+static void store_text(const struct target *t, char **to)
+{
+    text_set(to, t->text);
+    if (t->text.n == 0 && t->f->standard)
+        *to = xstrdup("");
+}
+
 /* Numbers and booleans are parsed even when they are kept nowhere, so that nonsense is never accepted. */
 static void store(const struct target *t, bool plain, void *base)
 {
     char *to = base ? (char *)base + t->f->at : NULL;
     uint64_t number = 0;
     double real = 0;
-    unsigned index = 0;
     bool flag = false;
     switch (t->f->type) {
     case FIELD_BOOL:
@@ -230,16 +252,7 @@ static void store(const struct target *t, bool plain, void *base)
     case FIELD_WORD:
     case FIELD_ENUM:
     case FIELD_FLAG:
-        if (t->text.n == 0 && !t->f->standard)
-            break; /* asks for nothing */
-        if (!parse_word(t, &index) || !to)
-            break;
-        if (t->f->type == FIELD_WORD)
-            text_set((char **)(void *)to, t->text);
-        else if (t->f->type == FIELD_ENUM)
-            *(unsigned *)(void *)to = index;
-        else
-            *(bool *)(void *)to = index == 1;
+        store_word(t, to);
         break;
     case FIELD_FILE:
     case FIELD_PATH:
@@ -252,11 +265,8 @@ static void store(const struct target *t, bool plain, void *base)
         break;
     case FIELD_TEXT:
     case FIELD_SECRET:
-        if (!to)
-            break;
-        text_set((char **)(void *)to, t->text);
-        if (t->text.n == 0 && t->f->standard) /* not the default, but nothing: "" is a value here */
-            *(char **)(void *)to = xstrdup("");
+        if (to)
+            store_text(t, (char **)(void *)to);
         break;
     case FIELD_SECTION:
     case FIELD_OWN:
