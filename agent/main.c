@@ -17,6 +17,7 @@ static const struct command COMMANDS[] = {
     {"scrape", command_scrape, "scrape one target or file and report on it"},
     {"relabel", command_relabel, "try relabel rules on series"},
     {"queue", command_queue, "look into the disk buffer"},
+    {"push", command_push, "see whether a receiver takes what would be sent"},
     {"sink", command_sink, "receive remote write, for trying things out"},
     {"serve", command_serve, "a made-up target, for trying things out"},
     {"demo", command_demo, "run everything against itself, with an outage, and show what happens"},

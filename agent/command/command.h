@@ -25,6 +25,7 @@ int command_scrape(int argc, char **argv);
 int command_relabel(int argc, char **argv);
 int command_queue(int argc, char **argv);
 int command_sink(int argc, char **argv);
+int command_push(int argc, char **argv);
 int command_serve(int argc, char **argv);
 int command_help(int argc, char **argv);
 int command_demo(int argc, char **argv);

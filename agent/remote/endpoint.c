@@ -70,21 +70,11 @@ static void show_url(const char *url, char *out, size_t n)
 void endpoint_headers_fill(const struct endpoint *e, struct endpoint_headers *h, enum protocol protocol,
                            unsigned attempt)
 {
-    static const struct {
-        const char *encoding, *type, *version;
-    } LINES[PROTOCOLS] = {
-        [PROTOCOL_RW1] = {"Content-Encoding: snappy", "Content-Type: application/x-protobuf",
-                          "X-Prometheus-Remote-Write-Version: 0.1.0"},
-        [PROTOCOL_RW2] = {"Content-Encoding: snappy",
-                          "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
-                          "X-Prometheus-Remote-Write-Version: 2.0.0"},
-        [PROTOCOL_VM] = {"Content-Encoding: zstd", "Content-Type: application/x-protobuf",
-                         "X-VictoriaMetrics-Remote-Write-Version: 1"},
-    };
+    struct protocol_lines lines = protocol_lines(protocol);
     size_t n = 0;
-    h->v[n++] = LINES[protocol].encoding;
-    h->v[n++] = LINES[protocol].type;
-    h->v[n++] = LINES[protocol].version;
+    h->v[n++] = lines.encoding;
+    h->v[n++] = lines.type;
+    h->v[n++] = lines.version;
     snprintf(h->user_agent, sizeof h->user_agent, "User-Agent: %s", e->options.user_agent);
     h->v[n++] = h->user_agent;
     if (attempt) {

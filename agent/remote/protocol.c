@@ -20,6 +20,26 @@ bool protocol_from_name(struct str name, enum protocol *p)
     return false;
 }
 
+struct protocol_lines protocol_lines(enum protocol p)
+{
+    static const struct protocol_lines LINES[PROTOCOLS] = {
+        [PROTOCOL_RW1] = {"Content-Encoding: snappy", "Content-Type: application/x-protobuf",
+                          "X-Prometheus-Remote-Write-Version: 0.1.0"},
+        [PROTOCOL_RW2] = {"Content-Encoding: snappy",
+                          "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                          "X-Prometheus-Remote-Write-Version: 2.0.0"},
+        [PROTOCOL_VM] = {"Content-Encoding: zstd", "Content-Type: application/x-protobuf",
+                         "X-VictoriaMetrics-Remote-Write-Version: 1"},
+    };
+    return LINES[p];
+}
+
+bool protocol_understood(const struct protocol_answer *a)
+{
+    bool good = a->status >= 200 && a->status < 300;
+    return good && (a->sent != PROTOCOL_RW2 || a->written);
+}
+
 void protocol_init(struct negotiation *n, enum config_protocol settings)
 {
     static const struct {
@@ -99,11 +119,9 @@ enum protocol_verdict protocol_judge(struct negotiation *n, const struct protoco
 {
     unsigned i = index_of(n, a->sent);
     bool good = a->status >= 200 && a->status < 300;
-    if (good && a->sent == PROTOCOL_RW2 && !a->written)
-        return refused(n, i, true, now_wall_ms);
-    if (good)
+    if (protocol_understood(a))
         return accepted(n, i);
-    if (a->status == 415)
+    if (good || a->status == 415)
         return refused(n, i, true, now_wall_ms);
     if (is_doubtful(a->status) && !n->confirmed[a->sent])
         return refused(n, i, false, now_wall_ms);

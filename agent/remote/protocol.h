@@ -53,6 +53,14 @@ enum protocol_verdict protocol_judge(struct negotiation *n, const struct protoco
 /* Goes on as an earlier run ended. Ignored when the settings do not allow that protocol. */
 void protocol_restore(struct negotiation *n, enum protocol present, bool confirmed, int64_t probe_ms);
 
+/* The header lines that say what a body is. */
+struct protocol_lines {
+    const char *encoding, *type, *version;
+};
+struct protocol_lines protocol_lines(enum protocol p);
+/* True for an answer that says that the message was understood, and not only swallowed. */
+bool protocol_understood(const struct protocol_answer *a);
+
 const char *protocol_name(enum protocol p);
 bool protocol_from_name(struct str name, enum protocol *p) MUSTCHECK;
 
