@@ -8,6 +8,7 @@
 
 /* Numbers of OpenSSL's X509_V_ERR_, which libcurl hands on. */
 enum {
+    VERIFY_UNSPECIFIED = 1,
     VERIFY_NOT_YET_VALID = 9,
     VERIFY_EXPIRED = 10,
     VERIFY_SELF_SIGNED = 18,
@@ -25,11 +26,12 @@ void http_peer_setup(struct http_call *call)
         HTTP_SET(call, CURLOPT_CERTINFO, 1L);
 }
 
-/* libcurl compares names itself, after OpenSSL was content. */
+/* libcurl compares names itself, before it asks for OpenSSL's result. */
 static enum http_fault fault_of(long verify)
 {
     switch (verify) {
     case 0:
+    case VERIFY_UNSPECIFIED:
     case VERIFY_HOST:
     case VERIFY_ADDRESS:
         return HTTP_FAULT_HOST;
