@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "command.h"
+#include "paint.h"
 
 #define WRITTEN "x-prometheus-remote-write-"
 
@@ -47,6 +48,25 @@ static bool on_body(void *ctx, long status, const void *p, size_t n)
     return true;
 }
 
+static void hide(const struct http_result *r, char *text, size_t size)
+{
+    struct buf b;
+    buf_init(&b, size - 1);
+    buf_add_c(&b, text);
+    http_result_hide(r, &b);
+    copy(text, size, buf_str(&b));
+    buf_free(&b);
+}
+
+static void hide_all(const struct http_result *r, struct ask_answer *a)
+{
+    http_result_hide(r, &a->words);
+    http_result_hide_err(r, &a->error);
+    hide(r, a->authenticate, sizeof a->authenticate);
+    hide(r, a->location, sizeof a->location);
+    hide(r, a->server, sizeof a->server);
+}
+
 static void on_done(void *ctx, const struct http_result *r)
 {
     struct asking *asking = ctx;
@@ -55,6 +75,7 @@ static void on_done(void *ctx, const struct http_result *r)
     a->timeout = r->timeout;
     if (!r->ok)
         err_set(&a->error, "%.*s", STR_ARG(r->error));
+    hide_all(r, a);
     a->seconds = r->seconds;
     a->seconds_dns = r->seconds_dns;
     a->seconds_connect = r->seconds_connect;
@@ -104,6 +125,26 @@ void ask(const struct ask *q, struct ask_answer *out)
         loop_run(asking.loop);
     http_client_free(client);
     loop_free(asking.loop);
+}
+
+void ask_line(struct str text, size_t max, struct buf *out)
+{
+    struct buf line;
+    buf_init(&line, max + 8);
+    text = str_trim(text);
+    while (text.n && line.n < max) {
+        size_t step = str_utf8_step(text);
+        bool blank = text.p[0] == ' ' || (text.p[0] >= '\t' && text.p[0] <= '\r');
+        if (!blank)
+            buf_add(&line, step ? text.p : "?", step ? step : 1);
+        else if (line.n && line.p[line.n - 1] != ' ')
+            buf_add_char(&line, ' ');
+        text = str_skip(text, step ? step : 1);
+    }
+    if (text.n)
+        buf_add_c(&line, "...");
+    paint_plain(out, buf_str(&line));
+    buf_free(&line);
 }
 
 void ask_free(struct ask_answer *a)

@@ -18,8 +18,8 @@ struct ask {
     int64_t timeout_ms;
 };
 
-/* Texts come from outside and may hold our secrets: hush_add before they are shown. Zero-initialise the first time;
-   free with ask_free. */
+/* Texts come from outside, with what they say back of our secrets crossed out: ask_line before they are shown.
+   Zero-initialise the first time; free with ask_free. */
 struct ask_answer {
     long status; /* 0 = none came */
     bool started; /* false: error says what is wrong with the settings */
@@ -38,5 +38,8 @@ struct ask_answer {
 /* Over a connection of its own. Answers may be used again: the last one is forgotten. */
 void ask(const struct ask *question, struct ask_answer *out);
 void ask_free(struct ask_answer *a);
+/* Appends text from outside as a part of a line: control characters as ?, runs of white space as one blank, "..."
+   behind about max bytes. */
+void ask_line(struct str text, size_t max, struct buf *out);
 
 #endif

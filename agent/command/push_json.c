@@ -18,8 +18,7 @@ static json_t *foreign(const char *s)
 {
     struct buf b;
     buf_init(&b, TEXT_MAX);
-    struct hush nothing = {.n = 0};
-    hush_add(&nothing, str_of(s), TEXT_MAX / 2, &b);
+    ask_line(str_of(s), TEXT_MAX / 2, &b);
     json_t *out = json_string(buf_c(&b));
     buf_free(&b);
     return out;

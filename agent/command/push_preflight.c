@@ -18,7 +18,6 @@ struct preflight {
     const struct config *config;
     const struct config_remote *remote;
     struct push_result *r;
-    struct hush hush;
     struct buf body;
 };
 
@@ -41,7 +40,7 @@ static struct preflight_answer brief(const struct ask_answer *a)
 static void keep_words(struct preflight *p, const struct ask_answer *a)
 {
     buf_clear(&p->r->words);
-    hush_add(&p->hush, buf_str(&a->words), WORDS_SHOWN, &p->r->words);
+    ask_line(buf_str(&a->words), WORDS_SHOWN, &p->r->words);
 }
 
 /* An empty message elsewhere or otherwise. */
@@ -66,13 +65,14 @@ static char *other_scheme(const char *url)
     return strncasecmp(url, "http://", 7) == 0 ? xasprintf("https://%s", url + 7) : NULL;
 }
 
-/* Without userinfo: what follows goes to somebody who has not shown who he is. */
+/* A URL without userinfo and query: to be shown, and to be asked of somebody who has not shown who he is. */
 static char *bare(const char *url)
 {
-    struct buf out;
-    buf_init(&out, SIZE_MAX);
-    hush_url(url, &out);
-    return buf_take(&out);
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme ? scheme + 3 : url;
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    const char *rest = at ? at + 1 : host;
+    return xasprintf("%.*s%.*s", (int)(host - url), url, (int)strcspn(rest, "?#"), rest);
 }
 
 /* A HEAD that tells nothing: no credentials, and no look at the certificate, which is only to be shown. */
@@ -361,12 +361,12 @@ static void ask_first(struct preflight *p)
     r->has_skew = r->first.date_s >= 0;
     r->skew_ms = r->first.skew_ms;
     keep_words(p, &r->first);
-    hush_add(&p->hush, str_of(r->first.error.msg), WORDS_SHOWN, &r->error_text);
-    hush_add(&p->hush, str_of(r->first.authenticate), 200, &r->authenticate);
-    hush_add(&p->hush, str_of(r->first.server), 100, &r->server);
+    ask_line(str_of(r->first.error.msg), WORDS_SHOWN, &r->error_text);
+    ask_line(str_of(r->first.authenticate), 200, &r->authenticate);
+    ask_line(str_of(r->first.server), 100, &r->server);
     if (r->first.location[0]) {
         char *bare_location = bare(r->first.location);
-        hush_add(&p->hush, str_of(bare_location), 400, &r->location);
+        ask_line(str_of(bare_location), 400, &r->location);
         free(bare_location);
     }
     f->first = brief(&r->first);
@@ -415,7 +415,6 @@ void push_preflight(const struct push_flags *f, const struct config *config, con
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         buf_init(texts[i], 64 * 1024);
     buf_init(&p.body, BODY_ROOM);
-    hush_init(&p.hush, &remote->http, remote->url);
     r->url = bare(remote->url);
     r->dry_run = f->dry_run;
     r->facts.settings = remote->protocol;
@@ -426,7 +425,6 @@ void push_preflight(const struct push_flags *f, const struct config *config, con
         ask_more(&p);
     r->plain_credentials = !r->facts.tls && r->facts.given != PREFLIGHT_NONE && !is_here(r->peer.address);
     r->verdict = preflight_judge(&r->facts);
-    hush_free(&p.hush);
     buf_free(&p.body);
 }
 

@@ -14,7 +14,6 @@
 
 #include "config.h"
 #include "flags.h"
-#include "hush.h"
 #include "paint.h"
 #include "preflight.h"
 #include "preflight_ask.h"

@@ -437,6 +437,7 @@ def test_real_receivers(run, tmp_path):
         here = f"http://127.0.0.1:{port}"
         receiver = push("--url", here + "/api/v1/write", code=0)["receiver"]
         assert receiver["verdict"] == "fine" and receiver["body"]["refused_bytes"] is None, receiver
+        print(time.monotonic(), port)
         elsewhere = push("--url", here + "/api/v1/push", code=1)["receiver"]
         assert (elsewhere["verdict"], elsewhere["right_path"]) == ("wrong_path", "/api/v1/write"), elsewhere
         query = here + "/api/v1/query?query=last_over_time(obsagent_preflight[5m])"
