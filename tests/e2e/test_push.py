@@ -423,8 +423,7 @@ def test_wrong_usage(argv):
 def test_real_receivers(run, tmp_path):
     """VictoriaMetrics and Prometheus are fine, have the sample afterwards, and say where they do not listen."""
     vm, prometheus = free_port(), free_port()
-    argv = [peer("usr/bin/victoria-metrics"), f"-storageDataPath={tmp_path}/vm", f"-httpListenAddr=127.0.0.1:{vm}",
-            "-search.latencyOffset=0s", "-search.disableCache"]
+    argv = [peer("usr/bin/victoria-metrics"), f"-storageDataPath={tmp_path}/vm", f"-httpListenAddr=127.0.0.1:{vm}"]
     run(Process, argv, tmp_path / "vm.log", env=peer_env())
     (tmp_path / "prometheus.yml").write_text("{}\n")
     argv = [peer("usr/bin/prometheus"), f"--config.file={tmp_path}/prometheus.yml",
@@ -437,8 +436,9 @@ def test_real_receivers(run, tmp_path):
         here = f"http://127.0.0.1:{port}"
         receiver = push("--url", here + "/api/v1/write", code=0)["receiver"]
         assert receiver["verdict"] == "fine" and receiver["body"]["refused_bytes"] is None, receiver
-        print(time.monotonic(), port)
         elsewhere = push("--url", here + "/api/v1/push", code=1)["receiver"]
         assert (elsewhere["verdict"], elsewhere["right_path"]) == ("wrong_path", "/api/v1/write"), elsewhere
-        query = here + "/api/v1/query?query=last_over_time(obsagent_preflight[5m])"
-        wait_for("the sample", lambda q=query: '"obsagent_preflight"' in http_get(q)[1], timeout=60)
+    page = http_get(f"http://127.0.0.1:{vm}/metrics")[1]
+    assert int(re.search(r'^vm_rows_inserted_total{type="promremotewrite"} (\d+)$', page, re.M)[1]) == 1
+    query = f"http://127.0.0.1:{prometheus}/api/v1/query?query=obsagent_preflight"
+    wait_for("the sample", lambda: '"obsagent_preflight"' in http_get(query)[1], timeout=60)
