@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scrape_analyses: which modules look at a scrape. */
 #include "analysis.h"
+#include "cardinality.h"
 #include "explain.h"
 #include "find.h"
 
 /* In the order of the report. */
 static analysis_maker *const MAKERS[] = {
     find_make,
+    cardinality_make,
     explain_make,
     NULL, /* ends the list */
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FLAGS_MAX 64
+#define TOP_MAX 1000
 #define REPEAT_MAX 10000000
 #define CONCURRENCY_MAX 1000
 
@@ -55,6 +56,9 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
          "print what promtool would find, exit 3 when there is anything; the report goes to stderr; list: the rules"},
         {"ignore", FLAG_STRING, &f->ignore, "RULE,...",
          "findings that are neither told nor counted: names of --lint=list, or all"},
+        {"cardinality", FLAG_BOOL, &f->cardinality, NULL,
+         "which metrics and labels the series come from, what is left without a label, bytes of a sample"},
+        {"top", FLAG_U64, &f->top, "N", "so many metrics and labels of --cardinality (10)"},
         {"explain", FLAG_OPTIONAL, &f->explain, "SERIES",
          "what each rule did to the target, to each series or those that fit, as up{job=\"a\"}, and what is sent"},
         {"json", FLAG_BOOL, &f->json, NULL,
@@ -151,6 +155,8 @@ static bool check_how(const struct scrape_flags *f)
 {
     if (f->json && f->junit)
         return usage("--json and --junit exclude each other");
+    if (f->top < 1 || f->top > TOP_MAX)
+        return usage("--top is from 1 to 1000");
     if (f->interval_ms < 0 || f->wait_ms < 0)
         return usage("a duration is negative");
     if (f->explain && !explain_check(f->explain))
@@ -167,7 +173,7 @@ static bool check_how(const struct scrape_flags *f)
 enum flag_outcome scrape_flags_parse(struct scrape_flags *f, int argc, char **argv, int *positional_n)
 {
     struct flag flags[FLAGS_MAX];
-    *f = (struct scrape_flags){.max_errors = 20};
+    *f = (struct scrape_flags){.max_errors = 20, .top = 10};
     struct flag_command command = {.synopsis = SYNOPSIS, .text = TEXT, .flags = flags};
     command.flags_n = table(f, flags);
     enum flag_outcome outcome = flags_parse(&command, argc, argv, positional_n);

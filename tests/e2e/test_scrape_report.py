@@ -76,7 +76,7 @@ def test_json_keeps_to_its_schema(run, tmp_path):
         check(json.loads(path.read_text()), schema, path.name)
     target = run(Target, FINE)
     url = f"http://{target.address}/metrics"
-    out = obsagent("scrape", "--json", url, "--repeat=3", "--explain", "http://127.0.0.1:1/")[1]
+    out = obsagent("scrape", "--json", url, "--repeat=3", "--explain", "--cardinality", "http://127.0.0.1:1/")[1]
     reports = [json.loads(line) for line in out.splitlines()]
     assert [r["result"] for r in reports] == ["good", "failed"]
     for report in reports:
