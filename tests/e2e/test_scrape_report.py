@@ -14,7 +14,7 @@ import xml.etree.ElementTree
 import pytest
 
 import golden_scrape
-from harness import OBSAGENT, Target, free_port, obsagent
+from harness import OBSAGENT, Agent, Sink, Target, free_port, obsagent, scrape_config, wait_for
 
 HERE = pathlib.Path(__file__).parent
 README = HERE.parents[1] / "README.md"
@@ -342,3 +342,47 @@ def test_the_lines_of_the_readme_work(tmp_path):
     done = subprocess.run(["bash"], input=script, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     codes = [int(code) for code in re.findall(r"^== (\d+)$", done.stdout, re.M)]
     assert codes == [0] * len(lines), done.stdout + done.stderr
+
+
+# ---- estimates ----
+
+
+def test_estimates_are_what_an_agent_needs(run, tmp_path):
+    """An agent beside scrapes the same target: bytes a sample in each protocol and on the disk."""
+    series = "".join(f'things_total{{kind="k{i % 7}",place="somewhere/{i}",zone="z"}} {i * 1.5}\n' for i in range(2000))
+    target = run(Target, "# HELP things_total Things.\n# TYPE things_total counter\n" + series)
+    sink = run(Sink, tmp_path)
+    dead = f"http://127.0.0.1:{free_port()}/"
+    remotes = "".join(
+        f"- {{url: '{sink.url}', name: {way}, protocol: {way}, queue_config: {{min_backoff: 100ms}}}}\n"
+        for way in ("rw1", "rw2", "vm")
+    )
+    config = "scrape_configs:\n" + scrape_config("app", target.address)
+    config += f"remote_write:\n{remotes}- {{url: '{dead}', name: dead}}\n"
+    agent = run(Agent, tmp_path, config, "--shutdown.timeout=0s")
+    flags = ("--config.file", agent.config_path, "--job=app", "--interval=1s")
+    estimate = json.loads(obsagent("scrape", "--json", *flags)[1])["estimate"]
+    assert (estimate["samples_per_scrape"], estimate["interval_seconds"]) == (2005, 1)
+    expected = {way: v / 86400 / 2005 for way, v in estimate["bytes_per_day"].items()}
+
+    found = {}
+    for way in ("rw1", "rw2", "vm"):
+        wait_for(
+            f"four scrapes by {way}",
+            lambda: agent.total("obsagent_samples_delivered_total", endpoint=way) >= 4 * 2005,
+            timeout=60,
+        )
+        agent.assert_balanced(way)
+        page = agent.metrics()
+        delivered = sum(
+            v
+            for (name, labels), v in page.items()
+            if name == "obsagent_samples_delivered_total" and ("endpoint", way) in labels
+        )
+        found[way] = page["obsagent_remote_bytes_total", frozenset({("endpoint", way)})] / delivered
+    agent.stop()
+    samples = int(re.search(r"(\d+) samples", obsagent("queue", "ls", agent.storage)[1]).group(1))
+    found["disk"] = sum(p.stat().st_size for p in agent.storage.rglob("seg-*.log")) / samples
+    print({way: (round(found[way], 1), round(expected[way], 1)) for way in found}, "bytes a sample: found, expected")
+    for way, bytes_a_sample in found.items():
+        assert bytes_a_sample == pytest.approx(expected[way], rel=0.15), way
