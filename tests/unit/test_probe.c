@@ -2,7 +2,7 @@
 /* test_probe: the scrape tester's fetching: files, gzip, limits, and a real answer from our own server. */
 #include "unit.h"
 
-#include "agent/command/probe.h"
+#include "agent/command/probe_private.h"
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -115,11 +115,78 @@ static void test_urls(void **state)
     assert_true(err_is(&r.error));
 }
 
+static void test_what_a_body_looks_like(void **state)
+{
+    static const struct {
+        struct str start;
+        enum config_scrape_protocol want;
+        bool html;
+    } BODIES[] = {
+        {{"", 0}, CONFIG_TEXT_0_0_4, false},
+        {{"\n", 1}, CONFIG_TEXT_0_0_4, false},
+        {{"\n\n\na 1\n", 7}, CONFIG_TEXT_0_0_4, false},
+        {{"a 1\n", 4}, CONFIG_TEXT_0_0_4, false},
+        {{"# TYPE a counter\na 1\n", 21}, CONFIG_TEXT_0_0_4, false},
+        {{"a_total 1\n# EOF\n", 16}, CONFIG_OPENMETRICS_1_0_0, false},
+        {{"a_total 1\n# EOF", 15}, CONFIG_OPENMETRICS_1_0_0, false},
+        {{"a_total 1 # {x=\"1\"} 1\n", 22}, CONFIG_OPENMETRICS_1_0_0, false},
+        {{"# TYPE a_s gauge\n# UNIT a_s s\n", 30}, CONFIG_OPENMETRICS_1_0_0, false},
+        {{"\x05\x0a\x01m\x18\x01", 6}, CONFIG_PROTO, false},
+        {{"\x80\x02\x0a\x04name", 8}, CONFIG_PROTO, false},
+        {{"\x05\x0a\x20m\x18\x01", 6}, CONFIG_TEXT_0_0_4, false}, /* a name longer than the message */
+        {{" \n<!DOCTYPE html>", 17}, CONFIG_TEXT_0_0_4, true},
+        {{"<a>", 3}, CONFIG_TEXT_0_0_4, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
+        bool html;
+        assert_int_equal(probe_sniff(BODIES[i].start, &html), BODIES[i].want);
+        assert_int_equal(html, BODIES[i].html);
+    }
+}
+
+static void count_body(void *ctx, const struct probe_result *r)
+{
+    uint64_t *n = ctx;
+    n[0]++;
+    n[1] += err_is(&r->error);
+    n[2] += r->wire_bytes > 0;
+}
+
+static void test_many(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct web_options options = {.listen_address = "127.0.0.1:0"};
+    struct http_options http = {.follow_redirects = true};
+    struct web *w = web_start(&options, &err);
+    assert_non_null(w);
+    char *text = xasprintf("http://127.0.0.1:%u/metrics", web_port(w));
+    struct probe_request request = {.url = text, .options = &http, .timeout_ms = 20000};
+    for (uint64_t concurrency = 1; concurrency < 20; concurrency += 6) {
+        uint64_t n[3] = {0};
+        struct probe_load load = {.count = 10, .concurrency = concurrency, .each = count_body, .ctx = n};
+        probe_many(&request, &load);
+        assert_true(n[0] == 10 && n[1] == 0 && n[2] == 10);
+    }
+    web_stop(w);
+    uint64_t n[3] = {0};
+    struct probe_load load = {.count = 10, .concurrency = 3, .each = count_body, .ctx = n};
+    probe_many(&request, &load);
+    assert_true(n[0] == 10 && n[1] == 10 && n[2] == 0);
+    request.url = "http://[";
+    probe_many(&request, &load);
+    assert_true(n[0] == 20 && n[1] == 20);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_what_a_body_looks_like),
+        cmocka_unit_test(test_many),
     };
     int fd = mkstemp(path);
     if (fd < 0)
