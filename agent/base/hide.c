@@ -155,7 +155,8 @@ void hide_add(struct hide *h, struct str secret)
     add_one(h, secret);
     encode(secret, &other);
     add_one(h, buf_str(&other));
-    explicit_bzero(other.p, other.n);
+    if (other.n)
+        explicit_bzero(other.p, other.n);
     buf_free(&other);
 }
 

@@ -182,9 +182,9 @@ static void tell(const struct scrape_flags *f, const struct subject *s, struct r
         report_text(report, &paint, &text);
     hide_told(s, &text);
     hide_told(s, &lint);
-    fwrite(text.p, 1, text.n, out);
+    fputs(buf_c(&text), out);
     if (!machine)
-        fwrite(lint.p, 1, lint.n, stdout);
+        fputs(buf_c(&lint), stdout);
     fflush(stdout);
     buf_free(&lint);
     buf_free(&text);
