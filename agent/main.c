@@ -16,6 +16,7 @@ static const struct command COMMANDS[] = {
     {"check", command_check, "validate configuration files, every error with its place"},
     {"scrape", command_scrape, "scrape one target or file and report on it"},
     {"relabel", command_relabel, "try relabel rules on series"},
+    {"test", command_test, "run tests of relabel rules"},
     {"queue", command_queue, "look into the disk buffer"},
     {"push", command_push, "see whether a receiver takes what would be sent"},
     {"sink", command_sink, "receive remote write, for trying things out"},

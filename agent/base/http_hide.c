@@ -89,8 +89,6 @@ static void add_options(struct hide *h, const struct http_options *o)
 {
     add_secret(h, &o->credentials);
     add_secret(h, &o->password);
-    if (o->proxy_url)
-        hide_add_url(h, str_of(o->proxy_url));
     for (size_t i = 0; o->oauth2 && i < o->oauth2->params_n; i++) {
         if (hide_sounds_secret(str_of(o->oauth2->params[i].name)))
             hide_add(h, str_of(o->oauth2->params[i].value));
@@ -103,13 +101,36 @@ static void add_options(struct hide *h, const struct http_options *o)
         hide_add(h, str_of(o->sigv4->secret_key));
 }
 
+/* libcurl makes a header of the user and password in its URL. */
+static void add_proxy(struct hide *h, const struct http_options *o, const struct http_url *to)
+{
+    char *proxy = http_proxy_for(o, to), *user = NULL, *password = NULL;
+    CURLU *url = curl_url();
+    if (proxy && url && curl_url_set(url, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+        hide_add_url(h, str_of(proxy));
+        (void)curl_url_get(url, CURLUPART_USER, &user, CURLU_URLDECODE);
+        (void)curl_url_get(url, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
+    }
+    if (user || password) {
+        char *value = http_basic_value(user, password);
+        add_value(h, str_of(value));
+        http_secret_free(value);
+    }
+    curl_free(user);
+    curl_free(password);
+    curl_url_cleanup(url);
+    http_secret_free(proxy);
+}
+
 static void add_call(struct hide *h, const struct http_call *call)
 {
     const struct http_options *o = call->request.options;
     add_lines(h, call->headers, o ? o->headers : NULL, o ? o->headers_n : 0);
     add_lines(h, call->proxy_headers, o ? o->proxy_connect_headers : NULL, o ? o->proxy_connect_headers_n : 0);
-    if (o)
+    if (o) {
         add_options(h, o);
+        add_proxy(h, o, &call->url);
+    }
     if (o && o->proxy_peer)
         add_options(h, o->proxy_peer);
     if (call->origin.password || call->origin.user)

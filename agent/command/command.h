@@ -23,6 +23,7 @@ int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_scrape(int argc, char **argv);
 int command_relabel(int argc, char **argv);
+int command_test(int argc, char **argv);
 int command_queue(int argc, char **argv);
 int command_sink(int argc, char **argv);
 int command_push(int argc, char **argv);

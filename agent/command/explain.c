@@ -60,7 +60,7 @@ static void begin_series(struct explain *e, const struct labels *merged)
     if (e->json) {
         buf_add_c(&e->told, "{\"series\":");
         buf_add_json(&e->told, buf_str(&e->exposed));
-        buf_addf(&e->told, ",\"sourceLine\":%" PRIu64 ",\"withTarget\":", e->line);
+        buf_addf(&e->told, ",\"line\":%" PRIu64 ",\"with_target\":", e->line);
         add_labels(e, merged);
         buf_add_c(&e->told, ",\"steps\":[");
         return;
@@ -346,14 +346,14 @@ static void on_json(void *ctx, struct buf *out)
     for (size_t i = 0; i < s->config->remotes_n; i++)
         explain_tally_json(&e->endpoints[i].tally, "write_relabel_configs", s->config->remotes[i].name, out);
     end_list(out);
-    buf_addf(out, ",\"seriesExposed\":%" PRIu64 ",\"seriesDropped\":%" PRIu64 ",\"seriesKept\":%" PRIu64
-                  ",\"seriesWrong\":%" PRIu64 ",\"endpoints\":[",
+    buf_addf(out, ",\"series_exposed\":%" PRIu64 ",\"series_dropped\":%" PRIu64 ",\"series_kept\":%" PRIu64
+                  ",\"series_wrong\":%" PRIu64 ",\"endpoints\":[",
              e->series, e->dropped, e->kept, e->wrong);
     for (size_t i = 0; i < s->config->remotes_n; i++) {
         const struct endpoint *to = &e->endpoints[i];
         buf_add_c(out, i ? ",{\"name\":" : "{\"name\":");
         buf_add_json(out, str_of(s->config->remotes[i].name));
-        buf_addf(out, ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"leftToGroup\":%" PRIu64 "}", to->sent,
+        buf_addf(out, ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"left_to_group\":%" PRIu64 "}", to->sent,
                  to->dropped, to->elsewhere);
     }
     buf_add_c(out, "]},");

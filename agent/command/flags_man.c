@@ -75,12 +75,12 @@ static void paragraphs(struct str lines, struct buf *out)
     while (lines.n) {
         struct str line = str_make(lines.p, str_find_char(lines, '\n'));
         lines = str_skip(lines, line.n + 1);
-        bool indented = line.n && line.p[0] == ' ';
+        bool indented = line.n && line.p[0] == ' ', was_as_is = as_is;
         if (indented != as_is)
             buf_add_c(out, indented ? ".PP\n.EX\n" : ".EE\n.PP\n");
         as_is = indented;
         if (line.n == 0) {
-            buf_add_c(out, lines.n ? ".PP\n" : "");
+            buf_add_c(out, lines.n && lines.p[0] != ' ' && !was_as_is ? ".PP\n" : "");
         } else {
             flags_man_text(out, line);
             buf_add_char(out, '\n');

@@ -54,6 +54,7 @@ static const struct item EXAMPLES[] = {
     {"What does an exporter give, and is it well-formed?", "obsagent scrape --lint=all http://localhost:9100/metrics"},
     {"What do the rules of a job do to a series?",
      "obsagent relabel obsagent.yml --job=node --explain 'up{instance=\"a:9100\"}'"},
+    {"Test the rules in CI", "obsagent test --junit tests/*.yml"},
     {"What waits on disk, and for whom?", "obsagent queue ls /var/lib/obsagent"},
     {"Completion for bash", "obsagent help completion bash > /usr/share/bash-completion/completions/obsagent"},
 };

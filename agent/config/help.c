@@ -12,6 +12,7 @@ static const struct section *const sections[] = {
     &section_headers,  &section_authorization, &section_basic_auth, &section_tls,     &section_included,
     &section_proxy,    &section_oauth2,    &section_sigv4,    &section_kubernetes_sd, &section_kubelet_sd,
     &section_http_sd,  &section_dns_sd,
+    &section_rule_tests, &section_rule_test,
 };
 
 /* Other names that people will look for. */

@@ -309,6 +309,21 @@ struct relabel_rules *config_relabel_rules_from_file(const char *path, const cha
     return all;
 }
 
+bool load_part(const char *path, void (*read)(struct load *l, const struct node *root, void *to, struct buf *errors),
+               void *to, struct buf *errors)
+{
+    struct load l;
+    size_t before = errors->n;
+    load_init(&l, path, false);
+    const struct node *root = load_read(&l, path);
+    if (root)
+        read(&l, root, to, errors);
+    problems_print(&l.problems, errors);
+    config_unref(&l.generation->config);
+    load_free(&l);
+    return errors->n == before && !errors->overflow;
+}
+
 bool config_groups_from_file(const char *path, struct config_group **groups, size_t *n, struct buf *errors)
 {
     struct load l;

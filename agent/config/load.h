@@ -64,6 +64,11 @@ struct load {
 /* Reads, hashes and parses a file and notes it in the generation; NULL after a problem. */
 const struct node *load_read(struct load *l, const char *path);
 
+/* Another kind of file with the same tools: `read` makes *to of its tree; it may append to errors what other files are
+   wrong about. False when something was, which has been appended. */
+bool load_part(const char *path, void (*read)(struct load *l, const struct node *root, void *to, struct buf *errors),
+               void *to, struct buf *errors) MUSTCHECK;
+
 /* The sections. */
 extern const struct section section_document;     /* struct load */
 extern const struct section section_included;     /* struct load: an included file */
@@ -76,6 +81,8 @@ extern const struct section section_remote;       /* struct config_remote */
 extern const struct section section_queue;        /* struct config_remote */
 extern const struct section section_metadata;     /* struct config_remote */
 extern const struct section section_http;         /* struct http_options */
+extern const struct section section_rule_tests;   /* struct rule_tests */
+extern const struct section section_rule_test;    /* struct rule_test */
 extern const struct section section_authorization, section_basic_auth, section_tls, section_headers;
 
 /* scrape_configs, from a document or an included file. `to` is not used. */

@@ -156,6 +156,6 @@ def test_what_it_says_is_what_each_endpoint_gets(run, tmp_path):
         assert len(sent) == told["endpoints"][n]["sent"] > 0
         wait_for("everything to arrive", lambda: len(labels_of(receiver.snapshot())) >= len(sent))
         assert labels_of(receiver.snapshot()) == sent
-    assert told["endpoints"][2]["leftToGroup"] + told["endpoints"][3]["leftToGroup"] == 11
+    assert told["endpoints"][2]["left_to_group"] + told["endpoints"][3]["left_to_group"] == 11
     assert told["target"]["labels"] == {
         "instance": target.address, "job": "app", "stage": "test", "tier": "test"}

@@ -34,7 +34,7 @@ class Echo:
 
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                asked = re.search(r"/([1-5]\d\d)\b", self.path)
+                asked = re.search(r"/([2-5]\d\d)\b", self.path)
                 words = f"{urllib.parse.unquote(self.path)} {self.path} "
                 words += " ".join(f"{name}: {value} {plain(value)}" for name, value in self.headers.items())
                 if self.headers.get("Content-Type", "").endswith("urlencoded"):
@@ -119,7 +119,8 @@ ENVIRONMENT = {
 # Those that a server must have been told, or the test would see nothing of them.
 TOLD = {f"HUSH-{name}" for name in (
     "raw bearer own-type file basic http-header token-header oauth2 oauth2-param oauth2-user oauth2-query proxy "
-    "proxy-auth environment api-key cookie aws-session connect params param-label url url-query user-only").split()}
+    "proxy-auth environment environment-proxy api-key cookie aws-session connect params param-label url url-query "
+    "user-only").split()}
 
 
 def lines(text, spaces):
@@ -147,7 +148,8 @@ def configuration(echo, target):
         jobs += job(f"refused-{name}", echo, 401, way) + job(f"garbled-{name}", echo, 200, way)
     jobs += job("params", echo, 404, "", "  params: {token: [HUSH-params], auth_key: [HUSH-params, HUSH-params2]}\n")
     jobs += job("label", echo, 500, "").replace("}]\n", ", labels: {__param_password: HUSH-param-label}}]\n")
-    jobs += job("leading", echo, 302, "bearer_token: HUSH-led")
+    far = job("far", "192.0.2.1:80", 401, "proxy_from_environment: true")  # nobody needs a proxy to reach itself
+    jobs += far + job("leading", echo, 302, "bearer_token: HUSH-led")
     for n, (name, way) in enumerate(REMOTE_WAYS.items()):
         way = way.replace("ECHO", echo)
         scheme = "https" if name == "connect" else "http"
@@ -155,6 +157,7 @@ def configuration(echo, target):
         remotes += remote(f"rejected-{name}", f"{scheme}://{echo}/400", way)
     for status in (302, 400, 403, 404, 413, 415, 500):
         remotes += remote(f"url-{status}", f"http://u:HUSH-url@{echo}/{status}?key=HUSH-url-query&x=1")
+    remotes += remote("rejected-far", "http://192.0.2.1/400", "proxy_from_environment: true")
     remotes += remote("user", f"http://HUSH-user-only@{echo}/400")
     remotes += remote("name", "http://u:HUSH-nowhere@nowhere.invalid/x?api_key=HUSH-nowhere2")
     remotes += remote("gone", "http://u:HUSH-gone@127.0.0.1:1/x?token=HUSH-gone2")
@@ -188,7 +191,7 @@ def world(run_module, place):
     w.target = run_module(Target, "m 1\n")
     w.address = f"127.0.0.1:{w.echo.port}"
     jobs, remotes = configuration(w.address, w.target.address)
-    w.env = os.environ | ENVIRONMENT
+    w.env = os.environ | ENVIRONMENT | {"HTTP_PROXY": f"http://u:HUSH-environment-proxy@{w.address}"}
     w.configs, w.agents = [], []
     for n in range(0, len(remotes), 25):  # an agent has at most 32 endpoints
         config = "scrape_configs:\n" + (jobs if n == 0 else scrape_config("good", w.target.address))
@@ -205,7 +208,21 @@ def refused(agent):
     """Each endpoint has had an answer, or none, that was not good."""
     tried = {dict(labels)["endpoint"] for (name, labels), value in agent.metrics().items()
              if name == "obsagent_remote_requests_total" and value and ("status", "2xx") not in labels}
-    return tried == set(re.findall(r"^- name: (\S+)", agent.config_path.read_text(), re.M))
+    return tried == names_of(agent)
+
+
+def names_of(agent):
+    return set(re.findall(r"^- name: (\S+)", agent.config_path.read_text(), re.M))
+
+
+# Ways that end with a receiver's own 400.
+REJECTED = ("raw bearer own-type file basic basic-file http-headers proxy proxy-auth environment headers sigv4 "
+            "far").split()
+
+
+def rejects_of(agent):
+    """The endpoints whose receivers' words have come to the disk."""
+    return re.findall(r"\brejected-[\w-]+", obsagent("queue", "cat", "--rejects", agent.storage)[1])
 
 
 def check(outputs):
@@ -233,15 +250,17 @@ def test_no_page_and_no_api_shows_one(world):
 def test_no_log_and_no_command_that_reads_a_directory_tells_one(world):
     outputs = {}
     for n, agent in enumerate(world.agents):
+        rejecting = {f"rejected-{way}" for way in REJECTED} & names_of(agent)
+        assert rejecting
+        wait_for("words on disk", lambda: rejecting <= set(rejects_of(agent)))
         agent.reconfigure(agent.config_path.read_text().replace("HUSH-", "HUSH-2-") + "nonsense: HUSH-broken\n")
         outputs[f"log {n}"] = agent.output()
-        rejects = obsagent("queue", "cat", "--rejects", agent.storage)
-        outputs[f"rejects {n}"] = rejects[1] + rejects[2]
+        outputs[f"rejects {n}"] = "".join(obsagent("queue", "cat", "--rejects", agent.storage)[1:])
         for verb in ("ls", "cat"):
             outputs[f"{verb} {n}"] = "".join(obsagent("queue", verb, agent.storage)[1:])
         for path in agent.storage.rglob("*.json*"):
             outputs[str(path)] = path.read_text(errors="replace")
-    assert "rejected-raw" in outputs["rejects 0"] and "nonsense" in outputs["log 0"]
+    assert "nonsense" in outputs["log 0"]
     check(outputs)
 
 
