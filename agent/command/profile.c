@@ -98,6 +98,8 @@ static const struct profile_rule ELASTIC[] = {
     {PROFILE_NATIVE, PROFILE_LOST, 0, "native histograms have no place in its mapping of remote write", ""},
     {PROFILE_EXEMPLAR, PROFILE_LEFT_OUT, 0, "exemplars are ignored", ""},
     {PROFILE_METADATA, PROFILE_LEFT_OUT, 0, "metadata is ignored", ""},
+    {PROFILE_ANYTHING, PROFILE_LEFT_OUT, 0,
+     "stale markers are not applied: a series that has ended is shown until the query's look-back is over", ""},
 };
 
 static const struct profile_rule CLICKSTACK[] = {

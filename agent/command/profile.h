@@ -69,6 +69,7 @@ struct profile_result {
     const struct profile *profile;
     const char *source;
     uint64_t series, errors;
+    enum exposition_format format;
     struct err error; /* it could not be read, or not all of it */
     size_t added_labels; /* counted to each series: job, instance, and external labels */
     struct profile_finding findings[PROFILE_RULES_MAX]; /* in the order of the profile's rules, those found */

@@ -234,6 +234,7 @@ void profile_read(const struct profile *p, const char *source, const struct labe
     survey_counts(survey, &counts);
     out->series = counts.series;
     out->errors = counts.errors;
+    out->format = counts.format;
     out->error = probe.error;
     if (counts.errors && !err_is(&out->error))
         err_set(&out->error, "%llu lines cannot be read, the first is line %llu: %s",

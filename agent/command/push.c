@@ -173,6 +173,8 @@ int command_push(int argc, char **argv)
     enum flag_outcome outcome = read_flags(&f, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     int code = outcome == FLAGS_OK ? work(&f) : outcome == FLAGS_HELP ? 0 : 2;
+    for (size_t i = 0; i < f.headers.n; i++)
+        free(f.headers.v[i]);
     free(f.headers.v);
     return code;
 }

@@ -253,7 +253,8 @@ void push_profile_text(const struct profile_result *p, const struct paint *paint
             buf_add_c(out, ", here up to ");
             add_size(out, f->rule, f->worst);
         }
-        buf_addf(out, "\n          line %llu: ", (unsigned long long)f->line);
+        buf_addf(out, "\n          %s %llu: ", p->format == EXPOSITION_PROTOBUF ? "family" : "line",
+                 (unsigned long long)f->line);
         add_plain(out, f->example);
         if (f->rule->setting[0])
             buf_addf(out, "\n          set by %s", f->rule->setting);

@@ -94,7 +94,7 @@ struct config *push_settings(const struct push_flags *f, const struct config_rem
     buf_init(&errors, YAML_MAX);
     struct config *c = f->config_file ? config_load(f->config_file, NULL, true, &errors) : of_flags(f, &errors);
     if (!c)
-        fwrite(errors.p, 1, errors.n, stderr);
+        fputs(buf_c(&errors), stderr);
     buf_free(&errors);
     *remote = c ? find(c, f->endpoint) : NULL;
     if (!c || *remote)

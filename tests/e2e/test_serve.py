@@ -23,6 +23,7 @@ def fixture_serve(tmp_path, run):
     return start
 
 
+@pytest.mark.sanitized
 def test_same_seed_same_body(serve):
     """Two targets of the same seed say the same, request by request; the tester finds nothing wrong with it."""
     flags = ["--series=500", "--churn=10%", "--churn-period=15s", "--step=15s", "--seed=5", "--format=text"]
@@ -53,6 +54,7 @@ def test_faults_and_delay(serve):
     assert 3 <= answers.count(500) <= 25 and set(answers) == {200, 500}
 
 
+@pytest.mark.sanitized
 def test_hang_ends_with_the_target(serve):
     """A request that is never answered does not keep SIGTERM from ending it."""
     target = serve("--error-rate=1", "--error-kind=hang")
@@ -61,6 +63,7 @@ def test_hang_ends_with_the_target(serve):
     assert target.child.wait(15) == 0
 
 
+@pytest.mark.sanitized
 def test_native_histograms_in_protobuf(serve):
     target = serve("--native-histograms", "--series=480")
     accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
