@@ -232,10 +232,9 @@ static void tell_restart(struct rounds *r)
 static void on_end(void *ctx, const struct survey_counts *counts)
 {
     struct rounds *r = ctx;
-    (void)counts;
     if (r->round == 0) {
         count_first(r);
-    } else if (r->round == 1) {
+    } else if (r->round == 1 && counts->samples) {
         tell_churn(r);
         tell_restart(r);
         if (r->series.level)

@@ -23,16 +23,14 @@ static int compare_lines(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Promtool's rules are about names as the text format has them: there counters are families with their suffix. */
-static void check_family(const struct report *r, const struct lint_family *family, struct lines *lines)
+/* Promtool's rules are about names as the text format has them. */
+static void check_family(const struct report *r, const struct survey_family *family, struct lines *lines)
 {
-    struct lint_family f = *family;
-    char *whole = NULL;
-    bool openmetrics = r->counts->format == EXPOSITION_OPENMETRICS;
-    if (openmetrics && (f.type == BLOCK_COUNTER || f.type == BLOCK_INFO))
-        f.name = whole = xasprintf("%s%s", f.name, f.type == BLOCK_COUNTER ? "_total" : "_info");
+    struct lint_family f = family->lint;
+    char *name = survey_plain_name(family, r->counts->format);
+    f.name = name;
     lint_check(&f, r->lint_rules, add_line, lines);
-    free(whole);
+    free(name);
 }
 
 static struct lines find_all(const struct report *r)
@@ -40,7 +38,7 @@ static struct lines find_all(const struct report *r)
     struct lines l = {0};
     for (size_t i = 0; i < r->counts->families_n; i++) {
         if (r->counts->families[i].samples)
-            check_family(r, &r->counts->families[i].lint, &l);
+            check_family(r, &r->counts->families[i], &l);
     }
     if (l.n)
         qsort(l.v, l.n, sizeof *l.v, compare_lines);

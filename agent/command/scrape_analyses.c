@@ -2,12 +2,14 @@
 /* scrape_analyses: which modules look at a scrape. */
 #include "analysis.h"
 #include "cardinality.h"
+#include "contract.h"
 #include "explain.h"
 #include "find.h"
 
 /* In the order of the report. */
 static analysis_maker *const MAKERS[] = {
     find_make,
+    contract_make,
     cardinality_make,
     explain_make,
     NULL, /* ends the list */

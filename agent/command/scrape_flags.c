@@ -56,6 +56,9 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
          "print what promtool would find, exit 3 when there is anything; the report goes to stderr; list: the rules"},
         {"ignore", FLAG_STRING, &f->ignore, "RULE,...",
          "findings that are neither told nor counted: names of --lint=list, or all"},
+        {"expect", FLAG_STRING, &f->expect, "FILE",
+         "exit 3 unless families, their types and names of labels are as in FILE, of --save or a saved body"},
+        {"save", FLAG_STRING, &f->save, "FILE", "write families, their types and names of labels, for --expect"},
         {"cardinality", FLAG_BOOL, &f->cardinality, NULL,
          "which metrics and labels the series come from, what is left without a label, bytes of a sample"},
         {"top", FLAG_U64, &f->top, "N", "so many metrics and labels of --cardinality (10)"},
@@ -92,6 +95,8 @@ static bool check_what(const struct scrape_flags *f, char **what, int n)
         return usage("--config.file goes with --job and without URL");
     if (f->unix_socket && f->config_file)
         return usage("--unix goes without --config.file");
+    if (f->save && (n > 1 || (f->config_file && !f->target)))
+        return usage("--save is for one target: with --job name it with --target");
     if (!f->config_file && !f->unix_socket && n == 0)
         return usage("scrape needs a URL, a FILE or -");
     return true;

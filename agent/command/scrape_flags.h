@@ -22,6 +22,7 @@ struct scrape_flags {
     uint64_t max_errors;
     const char *lint, *ignore;
     const char *explain; /* a selector, "" for each series, NULL = not given */
+    const char *expect, *save;
     bool cardinality;
     uint64_t top;
     bool json, junit;

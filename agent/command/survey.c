@@ -309,6 +309,13 @@ static bool on_sample(void *ctx, const struct exposition_sample *sample)
     return true;
 }
 
+char *survey_plain_name(const struct survey_family *family, enum exposition_format format)
+{
+    bool openmetrics = format == EXPOSITION_OPENMETRICS;
+    const char *suffix = family->lint.type == BLOCK_COUNTER ? "_total" : family->lint.type == BLOCK_INFO ? "_info" : "";
+    return xasprintf("%s%s", family->lint.name, openmetrics ? suffix : "");
+}
+
 /* ---- life ---- */
 
 struct survey *survey_new(size_t keep)

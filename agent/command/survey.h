@@ -86,6 +86,9 @@ void survey_begin(struct survey *s, enum exposition_format format);
 /* The next piece of the body; never fails: errors are what it is looking for. */
 void survey_feed(struct survey *s, const void *bytes, size_t n);
 void survey_finish(struct survey *s);
+/* The name of a family as the text format has it: there counters of OpenMetrics are called after their samples, with
+   _total, and so is info. The caller frees. */
+char *survey_plain_name(const struct survey_family *family, enum exposition_format format);
 /* Views valid until survey_free. */
 void survey_counts(const struct survey *s, struct survey_counts *out);
 

@@ -86,6 +86,45 @@ def test_json_keeps_to_its_schema(run, tmp_path):
         check(reports[0] | {"samples": "1"}, schema, "a schema that lets everything through is none")
 
 
+# ---- against a saved scrape ----
+
+
+@pytest.mark.sanitized
+def test_save_and_expect(tmp_path):
+    schema = json.loads(obsagent("help", "scrape-json")[1])
+    before = "# TYPE a counter\na{x=\"1\"} 1\nb 1\n"
+    after = "# TYPE a gauge\na{y=\"1\"} 1\n"
+    code, out, _ = obsagent("scrape", "--save=saved.json", "-", stdin=before, cwd=tmp_path)
+    assert code == 0 and "\nsaved: 2 families in saved.json\n" in out
+    assert json.loads((tmp_path / "saved.json").read_text())["families"][0] == {
+        "name": "a",
+        "type": "counter",
+        "labels": ["x"],
+    }
+    code, out, _ = obsagent("scrape", "--expect=saved.json", "-", stdin=before + "# TYPE a counter\n", cwd=tmp_path)
+    assert code == 3 and "\ncontract: as in saved.json\n" in out, "a finding, but no difference"
+    code, out, _ = obsagent("scrape", "--expect=saved.json", "-", stdin=after, cwd=tmp_path)
+    assert code == 3
+    assert out.endswith(
+        "contract: 4 differences from saved.json\n  a: type gauge, was counter\n  a: label x is gone\n"
+        "  a: label y is new\n  b (untyped) is gone\n"
+    )
+    code, out, _ = obsagent("scrape", "--expect=saved.json", "--json", "-", stdin=after, cwd=tmp_path)
+    report = json.loads(out)
+    check(report, schema, "differences")
+    assert (code, report["result"], report["contract"]["differences"]) == (3, "findings", 4)
+    code, out, _ = obsagent("scrape", "--expect=saved.json", "--junit", "-", stdin=after, cwd=tmp_path)
+    assert code == 3 and "a: label x is gone" in out
+    (tmp_path / "body.txt").write_text(before)
+    assert obsagent("scrape", "--expect=body.txt", "-", stdin=before, cwd=tmp_path)[0] == 0
+    code, out, _ = obsagent("scrape", "--expect=none.json", "-", stdin=before, cwd=tmp_path)
+    assert code == 1 and "contract: --expect: cannot open none.json: No such" in out
+    code, out, _ = obsagent("scrape", "--save=none/saved.json", "-", stdin=before, cwd=tmp_path)
+    assert code == 1 and "contract: not saved: cannot create none/saved.json" in out
+    code, _, err = obsagent("scrape", "--save=saved.json", "a", "b", cwd=tmp_path)
+    assert code == 2 and "--save is for one target" in err
+
+
 # ---- the network ----
 
 
