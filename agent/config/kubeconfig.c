@@ -44,7 +44,8 @@ static void set_path(char **to, const struct node *map, const char *key)
 }
 
 /* KEY-data, base64 of the bytes, wins over the file named by KEY. */
-static void set_pem(struct reading *r, struct http_secret *to, const struct node *map, const char *key, const char *data)
+static void set_pem(struct reading *r, struct http_secret *to, const struct node *map, const char *key,
+                    const char *data)
 {
     struct str code = str_trim(text_of(map, data));
     if (code.n == 0) {
@@ -52,7 +53,8 @@ static void set_pem(struct reading *r, struct http_secret *to, const struct node
         return;
     }
     to->value = xcalloc(code.n + 4, 1);
-    int n = code.n % 4 == 0 ? EVP_DecodeBlock((unsigned char *)to->value, (const unsigned char *)code.p, (int)code.n) : -1;
+    unsigned char *bytes = (unsigned char *)to->value;
+    int n = code.n % 4 == 0 ? EVP_DecodeBlock(bytes, (const unsigned char *)code.p, (int)code.n) : -1;
     if (n < 0)
         problem_add(&r->problems, node_get(map, data)->at, "%s is not base64", data);
     else

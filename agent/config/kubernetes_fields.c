@@ -7,6 +7,7 @@
 #include "sd_fields.h"
 
 #define ROLES "node|pod|service|endpoints|endpointslice|ingress"
+#define ROLE_MISSING "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)"
 
 /* The word list's text of a role. */
 static struct str role_name(enum config_kube_role role)
@@ -75,7 +76,7 @@ static void check_selector(struct load *l, const struct node *node, void *to)
 {
     (void)to;
     if (!field_given(node, "role"))
-        problem_add(&l->problems, node->at, "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)");
+        problem_add(&l->problems, node->at, ROLE_MISSING);
 }
 
 static const struct field selector_fields[] = {
@@ -176,7 +177,7 @@ static void check_kubernetes(struct load *l, const struct node *node, void *to)
     struct problems *p = &l->problems;
     const char *http = http_field(l, node, to);
     if (!field_given(node, "role"))
-        problem_add(p, node->at, "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)");
+        problem_add(p, node->at, ROLE_MISSING);
     else
         check_selectors(l, node, k);
     if (k->api_server && k->kubeconfig_file)
@@ -199,7 +200,7 @@ static void check_kubernetes(struct load *l, const struct node *node, void *to)
 static const struct field kubernetes_sd_fields[] = {
     {"role", FIELD_ENUM, AT(role), .words = ROLES, .help = "which objects become targets"},
     {"api_server", FIELD_URL, AT(api_server),
-     .help = "the API server's URL; unless given, the cluster that the agent runs in, with the service account's token"},
+     .help = "the API server's URL; unless given, the cluster around the agent, with the service account's token"},
     {"kubeconfig_file", FIELD_FILE, AT(kubeconfig_file),
      .help = "a kubectl configuration: its current context, with a token, certificates or a password"},
     {"namespaces", FIELD_SECTION, .at = offsetof(struct config_sd, kubernetes), .section = &section_namespaces,

@@ -21,8 +21,8 @@ struct kube_access {
    in: KUBERNETES_SERVICE_HOST and _PORT with the service account's token and CA, read again when they change. */
 bool kube_access_open(struct kube_access *a, const struct config_sd *sd, struct err *err) MUSTCHECK;
 void kube_access_close(struct kube_access *a);
-/* The service account's token and, unless tls_ca is given, nothing more; for a kubelet without authorization of its own.
-   Freed by http_options_free and free. */
+/* The service account's token, and its CA when asked for; also for a kubelet without authorization of its own. Freed by
+   http_options_free and free. */
 struct http_options *kube_account_options(bool with_ca);
 /* The namespace we run in, heap; NULL with err when we do not run in a cluster. */
 char *kube_own_namespace(struct err *err) MUSTCHECK;

@@ -14,8 +14,8 @@ struct kube_joiner {
     struct label_names *names;
     struct kube_watch **watches; /* where others are looked up; the array is the caller's */
     size_t watches_n;
-    /* Keys of all that was looked up for the last object, whether it exists or not: when one of them changes, the object
-       is to be joined again. */
+    /* Keys of all that was looked up for the last object, whether it exists or not: when one of them changes, the
+       object is to be joined again. */
     uint64_t *deps;
     size_t deps_n, deps_cap;
     struct arena arena;

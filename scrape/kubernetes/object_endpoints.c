@@ -58,7 +58,8 @@ static void put_topology(struct kube_reader *r, const json_t *topology)
 
 static void put_endpoint(struct kube_reader *r, const json_t *endpoint)
 {
-    const json_t *conditions = json_object_get(endpoint, "conditions"), *target = json_object_get(endpoint, "targetRef");
+    const json_t *conditions = json_object_get(endpoint, "conditions");
+    const json_t *target = json_object_get(endpoint, "targetRef");
     const json_t *topology = json_object_get(endpoint, "deprecatedTopology"); /* v1beta1 calls it topology */
     put_condition(r, SLICE "endpoint_conditions_ready", conditions, "ready");
     put_condition(r, SLICE "endpoint_conditions_serving", conditions, "serving");

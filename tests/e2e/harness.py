@@ -132,10 +132,11 @@ class Process:
 
 class Agent(Process):
     """obsagent run with a configuration given as text. `argv` replaces the whole command line behind the program's
-    name, for tests that give it themselves; config may be None then. `around` makes another command line of the whole."""
+    name, for tests that give it themselves; config may be None then. `around` makes another command line of it."""
 
     def __init__(
-        self, directory, config, *flags, port=None, name="agent", env=None, argv=None, wait=True, around=lambda argv: argv
+        self, directory, config, *flags, port=None, name="agent", env=None, argv=None, wait=True,
+        around=lambda argv: argv,
     ):
         self.directory = pathlib.Path(directory)
         self.config_path = self.directory / f"{name}.yml"

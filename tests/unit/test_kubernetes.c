@@ -28,13 +28,13 @@ static const struct split_case split_cases[] = {
     {SPLIT_LIST, "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{\"a\":1},{\"b\":[2]}]}",
      "meta {\"resourceVersion\":\"7\"}\n{\"a\":1}\n{\"b\":[2]}\n", NULL, true},
     /* The metadata may come last; white space goes, but not that of strings. */
-    {SPLIT_LIST, "{ \"items\" : [ { \"a\" : \" { [ \" } ] , \"metadata\" : { } }\n", "{\"a\":\" { [ \"}\nmeta {}\n", NULL,
-     true},
+    {SPLIT_LIST, "{ \"items\" : [ { \"a\" : \" { [ \" } ] , \"metadata\" : { } }\n", "{\"a\":\" { [ \"}\nmeta {}\n",
+     NULL, true},
     {SPLIT_LIST, "{\"items\":null,\"metadata\":{\"continue\":\"x\"}}", "meta {\"continue\":\"x\"}\n", NULL, true},
     {SPLIT_LIST, "{\"items\":[]}", "", NULL, true},
     /* Neither a string that looks like a key nor another object's items count. */
-    {SPLIT_LIST, "{\"x\":\"items\",\"y\":[{\"a\":1}],\"spec\":{\"items\":[{\"b\":1}],\"metadata\":{\"c\":1}}}", "", NULL,
-     true},
+    {SPLIT_LIST, "{\"x\":\"items\",\"y\":[{\"a\":1}],\"spec\":{\"items\":[{\"b\":1}],\"metadata\":{\"c\":1}}}", "",
+     NULL, true},
     /* Quotes and backslashes in strings. */
     {SPLIT_WATCH, "{\"a\":\"\\\"}\\\\\"}{\"b\":\"\\\\\\\"{\"}", "{\"a\":\"\\\"}\\\\\"}\n{\"b\":\"\\\\\\\"{\"}\n", NULL,
      true},
