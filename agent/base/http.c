@@ -72,13 +72,23 @@ static CURL *easy_get(struct http_client *client)
     return easy;
 }
 
+/* A handle whose exchange ended during the lookup of its name keeps its buffer (libcurl 7.88), and refuses settings for
+   good. */
+static bool is_reusable(CURL *easy)
+{
+    return curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16L * 1024) == CURLE_OK;
+}
+
 static void easy_put(struct http_client *client, CURL *easy)
 {
-    if (client->spare_n >= SPARE_MAX) {
+    bool room = client->spare_n < SPARE_MAX;
+    if (room)
+        curl_easy_reset(easy); /* it points into the call, and holds its secrets */
+    if (!room || !is_reusable(easy)) {
+        curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
         curl_easy_cleanup(easy);
         return;
     }
-    curl_easy_reset(easy); /* it points into the call, and holds its secrets */
     client->spare = xgrow(client->spare, &client->spare_cap, client->spare_n + 1, sizeof *client->spare);
     client->spare[client->spare_n++] = easy;
 }

@@ -131,7 +131,7 @@ static void done_callback_may_start_the_next(void **state)
 /* ---- name look-ups ---- */
 
 static atomic_int lookups, lookups_most;
-static atomic_bool resolver_hangs;
+static atomic_bool resolver_hangs, resolver_fails;
 
 /* Takes the place of libc's for libcurl's resolver threads. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res);
@@ -144,6 +144,10 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     while (now > most && !atomic_compare_exchange_weak(&lookups_most, &most, now))
         continue;
     usleep(resolver_hangs ? 1500000 : 5000);
+    if (resolver_fails) {
+        lookups--;
+        return EAI_NONAME;
+    }
     struct {
         struct addrinfo info;
         struct sockaddr_in a;
@@ -230,6 +234,22 @@ static void hanging_resolver_holds_nobody_up(void **state)
         usleep(10000);
 }
 
+/* What such an exchange leaves behind must not get into the way of the next ones. */
+static void absent_names_spoil_nothing(void **state)
+{
+    (void)state;
+    resolver_fails = true;
+    start_names(20, 5000);
+    loop_run(loop);
+    resolver_fails = false;
+    assert_int_equal(names_ok, 0);
+    for (int i = 0; i < 40; i++) {
+        struct outcome o = get(at(&server, "/"), NULL);
+        if (!o.result.ok)
+            fail_msg("%s", o.error);
+    }
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -241,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cancel_itself_inside_a_body_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(done_callback_may_start_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(name_lookups_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(absent_names_spoil_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(hanging_resolver_holds_nobody_up, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
