@@ -193,6 +193,7 @@ bench: all build/.deps-test
 	@tests/fetch-peers.sh
 	@for b in $(filter-out %/load %/outage,$(BENCH)); do $$b || exit 1; done
 	@tests/bench/bench.py
+	@OBSAGENT_BENCH=1 /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/e2e/test_scrape_report.py -k megabytes
 
 # ---- for people ----
 

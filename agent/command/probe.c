@@ -192,7 +192,6 @@ struct http_request probe_http(const struct probe_request *request, const struct
         .options = request->options,
         .timeout_ms = request->timeout_ms,
         .unix_socket = request->unix_socket,
-        .fresh_connection = request->fresh_connection,
         .close_connection = request->job && request->job->disable_keepalive,
     };
 }

@@ -18,7 +18,6 @@ struct probe_request {
     const struct config_protocols *protocols; /* in place of the job's, or NULL */
     const struct http_options *options;
     int64_t timeout_ms;
-    bool fresh_connection;
     uint64_t max_raw; /* bytes after decompression */
     /* Before the first byte of a body: its format. May be NULL. */
     void (*begin)(void *ctx, enum exposition_format format);

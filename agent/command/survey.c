@@ -17,7 +17,7 @@ struct survey {
     struct arena arena; /* of one line */
     struct labels labels;
     size_t keep;
-    bool begun;
+    bool begun, check_names;
     struct survey_counts counts;
     struct survey_error *errors;
     size_t errors_cap;
@@ -270,13 +270,25 @@ static void tell_sample(struct survey *s, const struct survey_sample *sample)
     }
 }
 
+static bool check_names(const struct labels *l, struct err *err)
+{
+    if (!labels_get(l, STR("__name__")).n)
+        return err_set(err, "missing metric name (__name__ label)");
+    for (size_t i = 0; i < l->n; i++) {
+        if (!str_is_utf8(l->v[i].name) || !str_is_utf8(l->v[i].value))
+            return err_set(err, "invalid metric name or label names");
+    }
+    return true;
+}
+
 static bool read_series(struct survey *s, struct str series, struct err *err)
 {
     arena_reset(&s->arena);
     labels_clear(&s->labels);
-    if (s->counts.format == EXPOSITION_OPENMETRICS)
-        return exposition_parse_series_strict(series, &s->labels, err);
-    return exposition_parse_series(series, &s->labels, err);
+    bool strict = s->counts.format == EXPOSITION_OPENMETRICS;
+    bool ok = strict ? exposition_parse_series_strict(series, &s->labels, err)
+                     : exposition_parse_series(series, &s->labels, err);
+    return ok && (!s->check_names || check_names(&s->labels, err));
 }
 
 static bool on_sample(void *ctx, const struct exposition_sample *sample)
@@ -349,6 +361,11 @@ void survey_free(struct survey *s)
     free(s->duplicates);
     free(s->families);
     free(s);
+}
+
+void survey_check_names(struct survey *s, bool check)
+{
+    s->check_names = check;
 }
 
 void survey_watch(struct survey *s, const struct survey_watcher *watcher)

@@ -360,7 +360,8 @@ def test_nine_megabytes_in_twenty(run, tmp_path):
         assert status == 0 and (report["samples"], report["series"], report["families"]) == (22000, 22000, 20)
         print(f"{what}: {len(text) / 1e6:.1f} MB in {seconds:.2f} s ({cpu:.2f} s of CPU), {rss / 1024:.1f} MB")
         assert rss <= 20 * 1024, f"{rss} kB at most"
-        assert cpu < 5, "seconds of CPU: ten times what a machine of our days needs"
+        assert cpu < 5, "seconds of CPU: many times what a machine of our days needs"
+        assert seconds < 0.5 or not os.environ.get("OBSAGENT_BENCH"), "make bench has the machine to itself"
 
 
 # ---- the README ----

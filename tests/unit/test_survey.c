@@ -29,6 +29,7 @@ static char *read_body(enum exposition_format format, struct str body, size_t st
     struct survey *s = survey_new(keep);
     struct buf out;
     buf_init(&out, 1 << 20);
+    survey_check_names(s, true);
     survey_begin(s, format);
     for (size_t at = 0; at < body.n; at += step)
         survey_feed(s, body.p + at, body.n - at < step ? body.n - at : step);
@@ -55,6 +56,9 @@ static const struct {
     {EXPOSITION_TEXT, "cut{a=\"b", "1:7 expected label value, got a quoted string without end | cut{a=\"b | \"b\n"
                                    "1 errors, 0 samples, 0 series"},
     {EXPOSITION_TEXT, "a{b=\"1\"} 1\na{b=\"1\"} 2\n", "0 errors, 2 samples, 1 series"},
+    {EXPOSITION_TEXT, " {\"m\",\"\xff\"=\"1\"} 1\n{\"\"} 1\n",
+     "1:2 invalid metric name or label names | {\"m\",\"\xff\"=\"1\"} | {\"m\",\"\xff\"=\"1\"}\n"
+     "2:1 missing metric name (__name__ label) | {\"\"} | {\"\"}\n2 errors, 0 samples, 0 series"},
     {EXPOSITION_OPENMETRICS, "a 1\nb  2\nc 3\n# EOF\n",
      "2:2 expected value after metric, got \" \" | b  2 |   2\n1 errors, 2 samples, 2 series"},
     {EXPOSITION_OPENMETRICS, "a 1\n", "2:1 data does not end with # EOF |  | -\n1 errors, 1 samples, 1 series"},
