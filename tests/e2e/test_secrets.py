@@ -350,3 +350,38 @@ def test_the_sink_does_not_say_its_token(run, tmp_path):
         assert status == 401 and not leaks(body)
     sink.stop()
     assert not leaks(sink.output())
+
+
+PUSHES = [
+    ("--url=http://u:HUSH-g@ECHO/401?token=HUSH-h",),
+    ("--url=http://u:HUSH-g@ECHO/400?token=HUSH-h", "--no-guessing"),
+    ("--url=http://ECHO/401", "--bearer-token-file=file"),
+    ("--url=http://ECHO/404", "--bearer-token-file=file", "--authorization-type="),
+    ("--url=http://ECHO/302", "--username=me", "--password-file=file"),
+    ("--url=http://ECHO/500", "--header", "Authorization: Splunk HUSH-i", "--header", "X-Api-Key: HUSH-j"),
+    ("--url=http://u:HUSH-k@nowhere.invalid/?key=HUSH-l",),
+    ("--url=https://u:HUSH-k@ECHO/?key=HUSH-l",),
+    ("--url=http://u:HUSH-k@bad host/",),
+    ("--url=ftp://u:HUSH-k@host/?key=HUSH-l",),
+    ("--url=http://ECHO/", "--header", "X-Api-Key HUSH-m"),
+]
+
+
+def test_the_preflight_tells_none(world):
+    """Of flags, and of each way in which an endpoint may show who it is."""
+    outputs = {}
+    common = ("--timeout=5s", "--max-body=0")
+    for argv in PUSHES:
+        argv = tuple(word.replace("ECHO", world.address) for word in argv)
+        for form in ((), ("--json",)):
+            outputs[" ".join(argv + form)] = said("push", *argv, *common, *form, cwd=world.place)
+    ways = {name: way.replace("ECHO", world.address) for name, way in REMOTE_WAYS.items() if name != "connect"}
+    (world.place / "push.yml").write_text("remote_write:\n" + "".join(
+        remote(name, f"http://{world.address}/{(401, 400)[n % 2]}", way) for n, (name, way) in enumerate(ways.items())
+    ))
+    for name in ways:
+        argv = ("push", "--config.file=push.yml", f"--endpoint={name}", "--json")
+        outputs[name] = said(*argv, *common, cwd=world.place, world=world)
+        assert outputs[name].startswith("1 "), outputs[name]
+    check(outputs)
+    assert "<secret>" in outputs["bearer"] and "<secret>" in outputs["basic"]
