@@ -85,7 +85,7 @@ static void begin_anew(struct kube_watch *w)
 static void refused(struct kube_watch *w, long status)
 {
     struct buf text;
-    bool page = w->next != NULL;
+    bool again = w->anew;
     if (status == 404 && !w->older_api && kube_has_older_api(w->kind)) {
         w->older_api = true;
         ask_soon(w, 0);
@@ -100,7 +100,7 @@ static void refused(struct kube_watch *w, long status)
     bool old = status == 410 || (w->phase == KUBE_WATCHING && (status == 400 || status == 404 || status == 504));
     if (old)
         begin_anew(w);
-    if (status == 410 && (page || w->tries == 0)) {
+    if (status == 410 && !again) {
         w->tries++;
         ask_soon(w, 0); /* pages and versions are forgotten by the server after some minutes: nothing is wrong */
     } else {
@@ -113,12 +113,12 @@ static void refused(struct kube_watch *w, long status)
 
 static void list_done(struct kube_watch *w)
 {
-    if (w->next) {
-        ask_soon(w, 0);
+    if (!w->versioned) {
+        failed(w, "the list has no resourceVersion");
         return;
     }
-    if (!w->version) {
-        failed(w, "the list has no resourceVersion");
+    if (w->next) {
+        ask_soon(w, 0);
         return;
     }
     bool first = !w->listed;
@@ -219,7 +219,7 @@ static void begin_reading(struct kube_watch *w)
     split_init(&w->split, w->phase == KUBE_LISTING ? SPLIT_LIST : SPLIT_WATCH, kube_take_piece, w);
     buf_clear(&w->words);
     err_clear(&w->err);
-    w->expired = w->events = false;
+    w->expired = w->events = w->versioned = false;
     w->retry_after_ms = 0;
     w->begun_ms = loop_now(w->hub->host->loop);
     if (w->phase == KUBE_LISTING && !w->next)

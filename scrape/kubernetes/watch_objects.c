@@ -81,6 +81,7 @@ void kube_forget_objects(struct kube_watch *w)
 static void take_list_metadata(struct kube_watch *w, const json_t *metadata)
 {
     set_text(&w->version, kube_text(metadata, "resourceVersion"));
+    w->versioned = w->version != NULL;
     set_text(&w->next, kube_text(metadata, "continue"));
 }
 

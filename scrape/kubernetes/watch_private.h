@@ -45,6 +45,7 @@ struct kube_watch {
     struct buf words;     /* the body of an answer that is none */
     struct err err;       /* why we stopped reading */
     bool expired;         /* an event said that our version is too old */
+    bool versioned;       /* the list, or page of it, is one: it said which version it has */
     bool events;          /* the watch has brought something */
     int64_t begun_ms, retry_after_ms;
     struct loop_timer timer;

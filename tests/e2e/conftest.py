@@ -18,6 +18,7 @@ SLOW_FILES = {
     "test_disk.py": 10,
     "test_drain.py": 12,
     "test_endpoints.py": 4,
+    "test_kubernetes.py": 1.2,
     "test_main_job.py": 10,
     "test_obs.py": 0.2,
     "test_outage.py": 17,
