@@ -18,6 +18,15 @@ struct field {
     const char *help;
 };
 
+/* What a rule did. */
+#define STEP(level)                                                                                \
+    {level, "rule", "integer", NULL, false, "its number, from 1"},                                 \
+        {level, "line", "integer", NULL, false, "of the configuration; 0: unknown"},               \
+        {level, "text", "string", NULL, false, "the rule on one line"},                            \
+        {level, "changed", "boolean", NULL, false, "whether the labels are others than before"},   \
+        {level, "kept", "boolean", NULL, false, "false: it dropped them"},                         \
+        {level, "labels", "object", NULL, false, "those behind it"}, {level + 1, "*", "string", NULL, false, "value"}
+
 static const struct field FIELDS[] = {
     {0, "schema_version", "integer", NULL, false, "1; it rises when a field goes or changes its meaning"},
     {0, "target", "string", NULL, false, "URL, file or \"-\", without secrets"},
@@ -133,7 +142,49 @@ static const struct field FIELDS[] = {
     {2, "label", "string", NULLABLE, false, "the label's name; null of families and types"},
     {2, "was", "string", NULLABLE, false, "the type in the first scrape; null of a new family"},
     {2, "now", "string", NULLABLE, false, "the type in the second; null of a family that is gone"},
-    {0, "explain", "object", NULL, OPTIONAL, "--explain: what each rule did"},
+    {0, "explain", "object", NULL, OPTIONAL, "--explain: what each rule did, and what is sent"},
+    {1, "target", "object", NULLABLE, false, "null of a body that belongs to none"},
+    {2, "discovered", "object", NULL, false, "labels as discovery has them, and the job's defaults"},
+    {3, "*", "string", NULL, false, "value of a label"},
+    {2, "steps", "array", NULL, false, "one for each rule of relabel_configs, up to one that dropped it"},
+    STEP(3),
+    {2, "kept", "boolean", NULL, false, "false: a rule dropped it"},
+    {2, "labels", "object", NULL, false, "those that its series get"},
+    {3, "*", "string", NULL, false, "value of a label"},
+    {1, "series", "array", NULL, false, "those that --explain=SERIES fits, or all, the agent's own behind the target's"},
+    {2, "series", "string", NULL, false, "as it is exposed"},
+    {2, "line", "integer", NULL, false, "of the body; 0: the agent adds it"},
+    {2, "with_target", "object", NULL, false, "its labels with those of the target"},
+    {3, "*", "string", NULL, false, "value of a label"},
+    {2, "steps", "array", NULL, false, "of metric_relabel_configs; without SERIES only those that had an effect"},
+    STEP(3),
+    {2, "kept", "object", NULLABLE, false, "its labels in the end"},
+    {3, "*", "string", NULL, false, "value of a label"},
+    {2, "why", "string", NULL, OPTIONAL, "it is not kept"},
+    {2, "endpoints", "array", NULL, false, "one for each of remote_write, when it is kept"},
+    {3, "name", "string", NULL, false, "of the endpoint"},
+    {3, "steps", "array", NULL, false, "of write_relabel_configs; without SERIES only those that had an effect"},
+    STEP(4),
+    {3, "sent", "object", NULLABLE, false, "the labels that it is sent"},
+    {4, "*", "string", NULL, false, "value of a label"},
+    {3, "why", "string", NULL, OPTIONAL, "it is sent nothing"},
+    {1, "rules", "array", NULL, false, "what each rule did to all series"},
+    {2, "list", "string", NULL, false, "metric_relabel_configs or write_relabel_configs"},
+    {2, "endpoint", "string", NULL, OPTIONAL, "of write_relabel_configs"},
+    {2, "rule", "integer", NULL, false, "its number, from 1"},
+    {2, "line", "integer", NULL, false, "of the configuration; 0: unknown"},
+    {2, "text", "string", NULL, false, "the rule on one line"},
+    {2, "changed", "integer", NULL, false, "series it changed"},
+    {2, "dropped", "integer", NULL, false, "series it dropped"},
+    {1, "series_exposed", "integer", NULL, false, "different series of the target"},
+    {1, "series_dropped", "integer", NULL, false, "by metric_relabel_configs"},
+    {1, "series_kept", "integer", NULL, false, "left by them"},
+    {1, "series_wrong", "integer", NULL, false, "that make the whole scrape fail"},
+    {1, "endpoints", "array", NULL, false, "what each is sent of all of them, and of the agent's own"},
+    {2, "name", "string", NULL, false, "of the endpoint"},
+    {2, "sent", "integer", NULL, false, "series it is sent"},
+    {2, "dropped", "integer", NULL, false, "series its rules drop"},
+    {2, "left_to_group", "integer", NULL, false, "series that others of its group are sent"},
     {0, "lint", "array", NULL, false, "promtool's findings, \"METRIC wording\""},
 };
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness import Agent, Receiver, Target, obsagent, wait_for
+from test_scrape_report import check
 
 pytestmark = pytest.mark.sanitized
 
@@ -149,6 +150,7 @@ def test_what_it_says_is_what_each_endpoint_gets(run, tmp_path):
     argv = ("scrape", "--config.file", agent.config_path, "--job=app", f"--target={target.address}")
     code, out, err = obsagent(*argv, "--explain", "--json")
     assert code == 0, err
+    check(json.loads(out), json.loads(obsagent("help", "scrape-json")[1]), "explained")
     told = json.loads(out)["explain"]
     for n, receiver in enumerate(receivers):
         sent = [series["endpoints"][n]["sent"] for series in told["series"] if series["kept"]]
