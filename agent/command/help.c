@@ -7,6 +7,7 @@
 #include "config.h"
 #include "flags.h"
 #include "manual.h"
+#include "push_private.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -25,11 +26,11 @@ static int help_config(const char *section)
     return found ? 0 : 2;
 }
 
-static int help_scrape_json(void)
+static int help_json(void (*schema)(struct buf *out))
 {
     struct buf text;
     buf_init(&text, (size_t)1 << 20);
-    report_schema(&text);
+    schema(&text);
     fputs(buf_c(&text), stdout);
     buf_free(&text);
     return 0;
@@ -47,8 +48,8 @@ static int help_command(const char *word)
         char *argv[] = {name, flag, NULL};
         return commands[i].fn(2, argv);
     }
-    fprintf(stderr, "obsagent help: \"%s\" is no command (obsagent --help lists them), nor config, man, completion\n"
-                    "or scrape-json\n",
+    fprintf(stderr, "obsagent help: \"%s\" is no command (obsagent --help lists them), nor config, man,\n"
+                    "completion, scrape-json or push-json\n",
             word);
     return 2;
 }
@@ -64,10 +65,10 @@ static int help_completion(const char *shell)
 int command_help(int argc, char **argv)
 {
     static const struct flag_command command = {
-        .synopsis = "obsagent help config|man|completion|scrape-json|COMMAND [SECTION|bash|zsh]",
+        .synopsis = "obsagent help config|man|completion|scrape-json|push-json|COMMAND [SECTION|bash|zsh]",
         .text = "config lists the fields of the configuration, of all sections or of one; man prints the manual page\n"
                 "(obsagent help man | man -l -), completion a script for bash or zsh; scrape-json the JSON Schema\n"
-                "of the reports of obsagent scrape --json; a command's name, its flags.",
+                "of the reports of obsagent scrape --json, push-json of those of push; a command's name, its flags.",
     };
     int words = 0;
     enum flag_outcome outcome = flags_parse(&command, argc, argv, &words);
@@ -88,7 +89,9 @@ int command_help(int argc, char **argv)
         return 2;
     }
     if (strcmp(word, "scrape-json") == 0)
-        return help_scrape_json();
+        return help_json(report_schema);
+    if (strcmp(word, "push-json") == 0)
+        return help_json(push_schema);
     if (strcmp(word, "man") != 0)
         return help_command(word);
     manual_print();

@@ -67,7 +67,7 @@ struct profile_finding {
 
 struct profile_result {
     const struct profile *profile;
-    const char *source;
+    char source[512]; /* without secrets, cut */
     uint64_t series, errors;
     enum exposition_format format;
     struct err error; /* it could not be read, or not all of it */

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hide.h"
 #include "probe.h"
 #include "profile.h"
 
@@ -213,6 +214,33 @@ static void on_bytes(void *ctx, const void *bytes, size_t n)
     survey_feed(ctx, bytes, n);
 }
 
+static void show_source(const char *source, struct profile_result *out)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 4);
+    hide_url(str_of(source), &b);
+    copy_cut(out->source, sizeof out->source, buf_str(&b));
+    buf_free(&b);
+}
+
+/* A target may say back in its labels what it was asked for with. */
+static void hide_examples(const char *source, struct profile_result *out)
+{
+    struct hide h;
+    hide_init(&h);
+    hide_add_url(&h, str_of(source));
+    for (size_t i = 0; i < out->findings_n; i++) {
+        struct buf b;
+        char *example = out->findings[i].example;
+        buf_init(&b, SIZE_MAX / 4);
+        buf_add_c(&b, example);
+        hide_text(&h, &b);
+        copy_cut(example, sizeof out->findings[i].example, buf_str(&b));
+        buf_free(&b);
+    }
+    hide_free(&h);
+}
+
 void profile_read(const struct profile *p, const char *source, const struct label *external, size_t external_n,
                   int64_t timeout_ms, struct profile_result *out)
 {
@@ -225,7 +253,8 @@ void profile_read(const struct profile *p, const char *source, const struct labe
                                     .max_raw = RAW_MAX, .begin = on_begin, .sink = on_bytes, .ctx = survey};
     profile_watcher(w, &watcher);
     survey_watch(survey, &watcher);
-    *out = (struct profile_result){.source = source};
+    *out = (struct profile_result){0};
+    show_source(source, out);
     if (strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0)
         probe_url(&request, &probe);
     else
@@ -242,6 +271,7 @@ void profile_read(const struct profile *p, const char *source, const struct labe
                 (unsigned long long)(counts.first_errors_n ? counts.first_errors[0].line : 0),
                 counts.first_errors_n ? counts.first_errors[0].why : "");
     profile_watch_result(w, out);
+    hide_examples(source, out);
     survey_free(survey);
     profile_watch_free(w);
 }

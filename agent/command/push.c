@@ -86,7 +86,7 @@ static enum flag_outcome read_flags(struct push_flags *f, int argc, char **argv)
         {"max-body", FLAG_SIZE, &f->max_body, "BYTES",
          "find out whether bodies up to this size are taken, with messages that store nothing; 0 does not (1MiB)"},
         {"profile", FLAG_STRING, &f->profile, profile_names(), "the receiver whose limits SERIES is held against"},
-        {"json", FLAG_BOOL, &f->json, NULL, "one JSON object"},
+        {"json", FLAG_BOOL, &f->json, NULL, "one JSON object; obsagent help push-json prints its schema"},
     };
     const struct flag_command command = {SYNOPSIS, TEXT, flags, sizeof flags / sizeof flags[0]};
     int positional_n = 0;
@@ -112,6 +112,8 @@ static int exit_code(const struct outcome *o)
 static void print_json(struct outcome *o)
 {
     json_t *out = json_object();
+    json_object_set_new(out, "schema_version", json_integer(1));
+    json_object_set_new(out, "exit_code", json_integer(exit_code(o)));
     json_object_set_new(out, "receiver", o->asked ? push_report_json(&o->receiver) : json_null());
     json_object_set_new(out, "profile", o->read ? push_profile_json(&o->profile) : json_null());
     char *text = json_dumps(out, JSON_COMPACT | JSON_REAL_PRECISION(6));

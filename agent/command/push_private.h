@@ -5,7 +5,8 @@
      push_settings.c   what the flags or a configuration say about the endpoint
      push_preflight.c  which questions are asked of the receiver, in which order
      preflight.c       what the answers mean (pure); preflight_ask.c asks, preflight_body.c is what is sent
-     push_report.c     says it; push_json.c to programs; push_advice.c: a verdict in words, and what to do
+     push_report.c     says it; push_advice.c: a verdict in words, and what to do
+     push_json.c       says it to programs, by the schema of push_schema.c
      profile*.c        what receivers lose silently, and a look at series for that */
 #ifndef OBSAGENT_COMMAND_PUSH_PRIVATE_H
 #define OBSAGENT_COMMAND_PUSH_PRIVATE_H
@@ -72,6 +73,11 @@ bool push_note(const struct push_result *r, size_t n, struct buf *out);
 
 void push_report_text(const struct push_result *r, const struct paint *paint, struct buf *out);
 void push_profile_text(const struct profile_result *p, const struct paint *paint, struct buf *out);
+
+/* ---- push_schema.c ---- */
+
+/* The JSON Schema of what --json prints. */
+void push_schema(struct buf *out);
 
 /* ---- push_json.c ---- */
 

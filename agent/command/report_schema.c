@@ -2,21 +2,10 @@
 /* report_schema: what stands in the report's JSON, as a JSON Schema. Within a schema version fields are added, never
    renamed, taken away or given another meaning. */
 #include "report.h"
-
-#include <string.h>
+#include "schema.h"
 
 #define OPTIONAL true
 #define NULLABLE "null"
-
-/* One field; those right behind it that are a level deeper are its own, or those of each item of an array. */
-struct field {
-    unsigned level;
-    const char *name; /* "*": of any name */
-    const char *type;
-    const char *or_null;
-    bool optional; /* only with the flag that help names */
-    const char *help;
-};
 
 /* What a rule did. */
 #define STEP(level)                                                                                \
@@ -27,7 +16,7 @@ struct field {
         {level, "kept", "boolean", NULL, false, "false: it dropped them"},                         \
         {level, "labels", "object", NULL, false, "those behind it"}, {level + 1, "*", "string", NULL, false, "value"}
 
-static const struct field FIELDS[] = {
+static const struct schema_field FIELDS[] = {
     {0, "schema_version", "integer", NULL, false, "1; it rises when a field goes or changes its meaning"},
     {0, "target", "string", NULL, false, "URL, file or \"-\", without secrets"},
     {0, "result", "string", NULL, false, "good, failed or findings"},
@@ -188,66 +177,8 @@ static const struct field FIELDS[] = {
     {0, "lint", "array", NULL, false, "promtool's findings, \"METRIC wording\""},
 };
 
-#define FIELDS_N (sizeof FIELDS / sizeof *FIELDS)
-
-static size_t add_object(size_t at, unsigned level, struct buf *out);
-
-static void add_type(const struct field *f, struct buf *out)
-{
-    buf_addf(out, f->or_null ? "\"type\":[\"%s\",\"null\"]" : "\"type\":\"%s\"", f->type);
-    buf_add_c(out, ",\"description\":");
-    buf_add_json(out, str_of(f->help));
-}
-
-static bool is(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0;
-}
-
-/* The field at `at`; returns the first behind it and what is its own. */
-static size_t add_field(size_t at, struct buf *out)
-{
-    const struct field *f = &FIELDS[at];
-    bool deeper = at + 1 < FIELDS_N && FIELDS[at + 1].level > f->level;
-    buf_add_char(out, '{');
-    add_type(f, out);
-    at++;
-    if (is(f->type, "array"))
-        buf_add_c(out, deeper ? ",\"items\":{\"type\":\"object\"" : ",\"items\":{\"type\":\"string\"");
-    if (deeper && is(FIELDS[at].name, "*")) {
-        buf_add_c(out, ",\"additionalProperties\":");
-        at = add_field(at, out);
-    } else if (deeper) {
-        at = add_object(at, f->level + 1, out);
-    }
-    buf_add_c(out, is(f->type, "array") ? "}}" : "}");
-    return at;
-}
-
-/* What is required and the properties, from `at` on as long as they are of this level. */
-static size_t add_object(size_t at, unsigned level, struct buf *out)
-{
-    const char *separator = "";
-    buf_add_c(out, ",\"required\":[");
-    for (size_t i = at; i < FIELDS_N && FIELDS[i].level >= level; i++) {
-        if (FIELDS[i].level != level || FIELDS[i].optional)
-            continue;
-        buf_addf(out, "%s\"%s\"", separator, FIELDS[i].name);
-        separator = ",";
-    }
-    buf_add_c(out, "],\"properties\":{");
-    for (separator = ""; at < FIELDS_N && FIELDS[at].level == level; separator = ",") {
-        buf_addf(out, "%s\n\"%s\":", separator, FIELDS[at].name);
-        at = add_field(at, out);
-    }
-    buf_add_char(out, '}');
-    return at;
-}
-
 void report_schema(struct buf *out)
 {
-    buf_add_c(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\n"
-                   "\"title\":\"obsagent scrape --json: one object a target, one line each\",\"type\":\"object\"");
-    add_object(0, 0, out);
-    buf_add_c(out, "}\n");
+    schema_write("obsagent scrape --json: one object a target, one line each", FIELDS, sizeof FIELDS / sizeof *FIELDS,
+                 out);
 }

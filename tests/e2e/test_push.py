@@ -2,6 +2,7 @@
 
 import base64
 import email.utils
+import functools
 import http.server
 import json
 import re
@@ -28,6 +29,7 @@ from harness import (
     snappy_decode,
     wait_for,
 )
+from test_scrape_report import check
 
 TOKEN = "c4n4ry-t0ken-value"
 RW1, RW2, ZSTD = "rw1", "rw2", "zstd"
@@ -115,7 +117,15 @@ def push(*argv, code=None, secrets=(TOKEN, encoded(TOKEN))):
         for secret in secrets:
             assert secret not in text
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text), text
-    return json.loads(out)
+    report = json.loads(out)
+    check(report, schema(), "push")
+    assert report["exit_code"] == status
+    return report
+
+
+@functools.cache
+def schema():
+    return json.loads(obsagent("help", "push-json")[1])
 
 
 def only(*protocols):

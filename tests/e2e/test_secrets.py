@@ -375,6 +375,9 @@ def test_the_preflight_tells_none(world):
         argv = tuple(word.replace("ECHO", world.address) for word in argv)
         for form in ((), ("--json",)):
             outputs[" ".join(argv + form)] = said("push", *argv, *common, *form, cwd=world.place)
+    for profile in ("mimir", "clickstack"):
+        argv = ("push", f"--profile={profile}", f"http://u:HUSH-n@{world.address}/200?token=HUSH-o")
+        outputs[profile] = said(*argv) + said(*argv, "--json")
     ways = {name: way.replace("ECHO", world.address) for name, way in REMOTE_WAYS.items() if name != "connect"}
     (world.place / "push.yml").write_text("remote_write:\n" + "".join(
         remote(name, f"http://{world.address}/{(401, 400)[n % 2]}", way) for n, (name, way) in enumerate(ways.items())
