@@ -42,7 +42,8 @@ struct report_limit {
 };
 #define REPORT_LIMITS_MAX 8
 size_t report_limits(const struct report *r, struct report_limit out[REPORT_LIMITS_MAX]);
-/* Why the agent would take nothing of this scrape; false when it would. */
+/* Why the agent would take nothing of this scrape; false when it would. There may be errors though it would: a quoted
+   string that has no end in its line can go on in the next. */
 bool report_failure(const struct report *r, struct err *why);
 /* The code of this target alone: what the facts and the analyses say, and lint findings when they are asked for. */
 enum scrape_exit report_exit(const struct report *r, size_t lint_findings);

@@ -62,7 +62,7 @@ bool report_failure(const struct report *r, struct err *why)
     *why = r->probe->error;
     if (err_is(why))
         return true;
-    if (!c->errors && r->rehearsal->up)
+    if (r->rehearsal->up)
         return limit_failure(r, why);
     const char *first = err_is(&r->rehearsal->why) ? r->rehearsal->why.msg : "the exposition is wrong";
     if (c->errors > 1)
@@ -75,7 +75,7 @@ bool report_failure(const struct report *r, struct err *why)
 enum scrape_exit report_exit(const struct report *r, size_t lint_findings)
 {
     struct err why;
-    size_t findings = lint_findings;
+    size_t findings = lint_findings + r->counts->errors;
     bool failed = report_failure(r, &why) || (r->load && r->load->failed);
     for (size_t i = 0; i < r->analyses->n; i++) {
         const struct analysis *a = &r->analyses->v[i];

@@ -165,12 +165,15 @@ static void add_error(const struct survey_error *e, const struct paint *paint, s
     buf_add_char(out, '\n');
 }
 
-static void add_errors(const struct survey_counts *c, const struct paint *paint, struct buf *out)
+static void add_errors(const struct report *r, const struct paint *paint, struct buf *out)
 {
+    const struct survey_counts *c = r->counts;
     if (c->errors == 0)
         return;
     paint_add(paint, out, PAINT_RED, "errors: %" PRIu64, c->errors);
     buf_add_char(out, '\n');
+    if (r->rehearsal->up)
+        buf_add_c(out, "  the agent takes the body all the same: it follows quoted strings over the ends of lines\n");
     for (size_t i = 0; i < c->first_errors_n; i++)
         add_error(&c->first_errors[i], paint, out);
     add_more(c->errors, c->first_errors_n, out);
@@ -194,7 +197,7 @@ void report_text(const struct report *r, const struct paint *paint, struct buf *
         add_body(r, out);
         add_limits(r, paint, out);
         add_estimate(r, out);
-        add_errors(r->counts, paint, out);
+        add_errors(r, paint, out);
         for (size_t i = 0; i < r->analyses->n; i++) {
             if (r->analyses->v[i].text)
                 r->analyses->v[i].text(r->analyses->v[i].watcher.ctx, paint, out);

@@ -66,6 +66,7 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
          "what each rule did to the target, to each series or those that fit, as up{job=\"a\"}, and what is sent"},
         {"json", FLAG_BOOL, &f->json, NULL,
          "one JSON object a target and line; obsagent help scrape-json prints its schema"},
+        {"quiet", FLAG_BOOL, &f->quiet, NULL, "no report of a target that is good"},
         {"junit", FLAG_BOOL, &f->junit, NULL, "test results in JUnit's XML, for CI"},
     };
     size_t n = sizeof flags / sizeof flags[0];

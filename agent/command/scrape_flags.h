@@ -25,7 +25,7 @@ struct scrape_flags {
     const char *expect, *save;
     bool cardinality;
     uint64_t top;
-    bool json, junit;
+    bool json, junit, quiet;
 
     /* ready for use */
     struct config_protocols protocols; /* n 0 = not given */

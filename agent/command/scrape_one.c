@@ -179,7 +179,7 @@ static void tell(const struct scrape_flags *f, const struct subject *s, struct r
         report_json(report, &text);
     else if (f->junit)
         report_junit(report, &text);
-    else
+    else if (!f->quiet || report->exit != SCRAPE_GOOD)
         report_text(report, &paint, &text);
     hide_told(s, &text);
     hide_told(s, &lint);

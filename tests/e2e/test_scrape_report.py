@@ -288,6 +288,12 @@ def test_colours_are_for_terminals():
     assert "\x1b" not in obsagent("scrape", body)[1]
 
 
+def test_quiet_says_only_what_is_wrong():
+    code, out, err = obsagent("scrape", "--quiet", "good_text.txt", "bad_lines.txt", cwd=golden_scrape.DATA)
+    assert (code, err) == (1, "") and out == (golden_scrape.DATA / "bad_lines.txt.report").read_text()
+    assert obsagent("scrape", "--quiet", "good_text.txt", cwd=golden_scrape.DATA) == (0, "", "")
+
+
 def test_junit():
     names = ["good_text.txt", "bad_lines.txt", "bad_bytes.txt"]
     code, out, _ = obsagent("scrape", "--junit", *names, cwd=golden_scrape.DATA)

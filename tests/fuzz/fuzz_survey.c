@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_survey: any bytes as a body for the scrape tester, which reads on behind errors. The first byte chooses the format,
    the second the size of the pieces. One piece or many must give the same report, and there are errors in it just when
-   the agent's own scrape of the body fails. */
+   the agent's own scrape of the body fails; but for quoted strings that go on in the next line, which the agent follows. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,9 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         fprintf(stderr, "whole: %s\nparts: %s\n", buf_c(&whole), buf_c(&parts));
     REQUIRE(same);
     bool up = scrape(format, data, n, &why);
-    if (up == (errors > 0))
+    bool quotes = errors && strstr(buf_c(&whole), "quoted string without end");
+    if (up == (errors > 0) && !quotes)
         fprintf(stderr, "%" PRIu64 " errors, but the scrape: %s\n%s", errors, up ? "good" : why.msg, buf_c(&whole));
-    REQUIRE(up == (errors == 0));
+    REQUIRE(up == (errors == 0) || (up && quotes));
     buf_free(&whole);
     buf_free(&parts);
     return 0;
