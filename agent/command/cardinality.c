@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LABELS_MAX ((size_t)1024)
-#define SAMPLE_MAX ((size_t)49151) /* what fits into 65536 places of a map */
+#define LABELS_MAX ((size_t)256)
+/* What fits into 2048 places of a map, and into 65536. */
+#define LABEL_SAMPLE_MAX ((size_t)1535)
+#define METRIC_SAMPLE_MAX ((size_t)49151)
 #define VALUES_SHOWN ((size_t)3)
 #define NAME_MAX_SHOWN ((size_t)60)
 
@@ -26,8 +28,9 @@ struct metric {
 struct label_use {
     char *name;
     uint64_t series, bytes;
-    uint64_t values;  /* different ones */
-    uint64_t without; /* series that would be left */
+    struct sampled seen, rest; /* values; what is left of series without it */
+    uint64_t values;           /* different ones */
+    uint64_t without;          /* series that would be left */
 };
 
 struct most {
@@ -49,9 +52,7 @@ struct cardinality {
     size_t labels_n, labels_cap;
     bool labels_cut;
     struct map label_index;       /* hash of a name -> index + 1 */
-    struct sampled values;        /* label and value -> label + 1 */
-    struct sampled metric_values; /* family, label and value -> family << 32 | label + 1 */
-    struct sampled without;       /* label and the rest of a series -> label + 1 */
+    struct sampled metric_values; /* family, label and value -> family << 32 | label from 1 */
     uint64_t series;
     double raw_each, wire_each; /* bytes of a sample */
     struct shown *shown;        /* the top metrics, in order */
@@ -84,7 +85,11 @@ static size_t label_number(struct cardinality *c, struct str name)
         return 0;
     }
     c->labels = xgrow(c->labels, &c->labels_cap, c->labels_n + 1, sizeof *c->labels);
-    c->labels[c->labels_n++] = (struct label_use){.name = str_dup(name)};
+    c->labels[c->labels_n++] = (struct label_use){
+        .name = str_dup(name),
+        .seen.max = LABEL_SAMPLE_MAX,
+        .rest.max = LABEL_SAMPLE_MAX,
+    };
     *map_at(&c->label_index, hash) = c->labels_n;
     return c->labels_n;
 }
@@ -112,9 +117,9 @@ static void count_label(struct cardinality *c, const struct survey_sample *s, co
     struct label_use *use = &c->labels[number - 1];
     use->series++;
     use->bytes += l->name.n + l->value.n + sizeof "=\"\"," - 1;
-    mark(&c->values, pair, number);
+    mark(&use->seen, pair, 1);
     mark(&c->metric_values, mixed(pair, s->family_index), (uint64_t)s->family_index << 32 | number);
-    mark(&c->without, mixed(whole - hash_more(hash_bytes(l->name.p, l->name.n), l->value), number), number);
+    mark(&use->rest, mixed(whole - hash_more(hash_bytes(l->name.p, l->name.n), l->value), number), 1);
 }
 
 /* The sum can do without any one of the labels. */
@@ -146,17 +151,18 @@ static void forget(struct cardinality *c)
 {
     for (size_t i = 0; i < c->metrics_n; i++)
         free(c->metrics[i].name);
-    for (size_t i = 0; i < c->labels_n; i++)
+    for (size_t i = 0; i < c->labels_n; i++) {
         free(c->labels[i].name);
+        sampled_free(&c->labels[i].seen);
+        sampled_free(&c->labels[i].rest);
+    }
     free(c->shown);
     c->shown = NULL;
     c->metrics_n = c->labels_n = c->shown_n = 0;
     c->series = 0;
     c->labels_cut = false;
     map_free(&c->label_index);
-    sampled_free(&c->values);
     sampled_free(&c->metric_values);
-    sampled_free(&c->without);
 }
 
 static void on_begin(void *ctx, enum exposition_format format)
@@ -233,19 +239,12 @@ static void count_metric_values(struct cardinality *c)
 
 static void count_values(struct cardinality *c)
 {
-    for (size_t i = 0; i < c->values.map.size; i++) {
-        if (c->values.map.keys[i])
-            c->labels[c->values.map.values[i] - 1].values += (uint64_t)1 << c->values.level;
-    }
-    for (size_t i = 0; i < c->without.map.size; i++) {
-        if (c->without.map.keys[i])
-            c->labels[c->without.map.values[i] - 1].without += (uint64_t)1 << c->without.level;
-    }
     for (size_t i = 0; i < c->labels_n; i++) {
-        uint64_t left = c->labels[i].without + (c->series - c->labels[i].series);
-        c->labels[i].without = left < c->series ? left : c->series;
-        if (c->labels[i].values > c->labels[i].series)
-            c->labels[i].values = c->labels[i].series;
+        struct label_use *l = &c->labels[i];
+        uint64_t values = (uint64_t)l->seen.map.n << l->seen.level;
+        uint64_t left = ((uint64_t)l->rest.map.n << l->rest.level) + (c->series - l->series);
+        l->values = values < l->series ? values : l->series;
+        l->without = left < c->series ? left : c->series;
     }
 }
 
@@ -277,7 +276,10 @@ static size_t metrics_with_series(const struct cardinality *c)
 
 static bool is_exact(const struct cardinality *c)
 {
-    return !c->values.level && !c->metric_values.level && !c->without.level && !c->labels_cut;
+    bool exact = !c->metric_values.level && !c->labels_cut;
+    for (size_t i = 0; i < c->labels_n; i++)
+        exact = exact && !c->labels[i].seen.level && !c->labels[i].rest.level;
+    return exact;
 }
 
 /* ---- saying it ---- */
@@ -364,8 +366,8 @@ static void say_text(void *ctx, const struct paint *paint, struct buf *out)
     if (c->labels_n)
         text_labels(c, out);
     if (!is_exact(c))
-        buf_addf(out, "  values%s are estimates: too many for all to be kept\n",
-                 c->labels_cut ? ", and labels after the first 1024 not looked at," : "");
+        buf_addf(out, "  numbers of values%s and of series left are estimates: too many for all to be kept\n",
+                 c->labels_cut ? " (labels after the first 256 not looked at)" : "");
 }
 
 static void json_name(struct buf *out, const char *separator, const char *name)
@@ -424,7 +426,7 @@ bool cardinality_make(const struct scrape_flags *flags, const struct scrape_subj
         return false;
     struct cardinality *c = xcalloc(1, sizeof *c);
     c->top = (size_t)flags->top;
-    c->values.max = c->metric_values.max = c->without.max = SAMPLE_MAX;
+    c->metric_values.max = METRIC_SAMPLE_MAX;
     *out = (struct analysis){
         .watcher = {on_begin, on_sample, NULL, on_end, c},
         .done = on_done,

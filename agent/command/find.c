@@ -57,6 +57,8 @@ static void on_meta(void *ctx, const struct survey_meta *meta)
 static void on_end(void *ctx, const struct survey_counts *counts)
 {
     struct find *f = ctx;
+    if (counts->level)
+        findings_cut(f->found, "duplicates: only 1 in %u series is compared", 1u << counts->level);
     for (size_t i = 0; i < CHECKS_N; i++) {
         const struct survey_watcher *w = &f->checks[i].watcher;
         if (w->end)

@@ -5,12 +5,14 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "map.h"
+#include "sampled.h"
 
 #include <stdlib.h>
 
 #define TEXT_MAX 200
 #define TEXT_BEFORE 120 /* of them before the place of an error */
 #define WATCHERS_MAX 8
+#define SERIES_MAX ((size_t)1 << 19)
 
 struct survey {
     struct exposition_parser *parser;
@@ -25,8 +27,8 @@ struct survey {
     size_t duplicates_cap;
     struct survey_family *families;
     size_t families_n, families_cap;
-    struct map series;  /* hash of all labels -> line */
-    struct map metrics; /* hash of family and labels as written, without what promlint leaves out -> 1 */
+    struct sampled series;  /* hash of all labels -> line */
+    struct sampled metrics; /* hash of family and labels as written, without what promlint leaves out -> 1 */
     struct map by_name; /* hash of a family's name -> its index + 1 */
     struct survey_watcher watchers[WATCHERS_MAX];
     size_t watchers_n;
@@ -229,9 +231,10 @@ static void count_labels(struct survey *s, struct survey_family *f)
         quantile += is_quantile;
         key = hash_more(hash_more(key, l->name), l->value);
     }
-    uint64_t *seen = map_at(&s->metrics, key);
-    bool again = *seen;
-    *seen = 1;
+    uint64_t *seen = sampled_at(&s->metrics, key);
+    bool again = seen && *seen;
+    if (seen)
+        *seen = 1;
     if (again && (histogram || summary))
         return; /* one metric over many lines */
     f->lint.repeated += again;
@@ -309,13 +312,12 @@ static bool on_sample(void *ctx, const struct exposition_sample *sample)
     told.family = f;
     told.family_index = index_of(s, f);
     told.hash = labels_hash(&s->labels);
-    uint64_t *line = map_at(&s->series, told.hash);
-    if (*line) {
+    uint64_t *line = sampled_at(&s->series, told.hash);
+    if (line && *line) {
         told.first_line = *line;
         add_duplicate(s, sample, *line);
-    } else {
+    } else if (line) {
         *line = sample->line;
-        s->counts.series++;
     }
     tell_sample(s, &told);
     return true;
@@ -338,6 +340,7 @@ struct survey *survey_new(size_t keep)
     labels_init(&s->labels, &s->arena);
     s->parser = exposition_new(0);
     exposition_set_lenient(s->parser, on_error);
+    s->series.max = s->metrics.max = SERIES_MAX;
     return s;
 }
 
@@ -354,8 +357,8 @@ void survey_free(struct survey *s)
     exposition_free(s->parser);
     labels_free(&s->labels);
     arena_free(&s->arena);
-    map_free(&s->series);
-    map_free(&s->metrics);
+    sampled_free(&s->series);
+    sampled_free(&s->metrics);
     map_free(&s->by_name);
     free(s->errors);
     free(s->duplicates);
@@ -415,6 +418,8 @@ void survey_finish(struct survey *s)
 void survey_counts(const struct survey *s, struct survey_counts *out)
 {
     *out = s->counts;
+    out->level = s->series.level;
+    out->series = (uint64_t)s->series.map.n << s->series.level;
     out->first_errors = s->errors;
     out->first_duplicates = s->duplicates;
     out->families = s->families;

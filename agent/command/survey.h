@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* survey: reads one exposition and remembers what a person wants to know of it: every error with its place,
-   series that stand twice, families, and what lint needs. Memory: 16 bytes a series.
+   series that stand twice, families, and what lint needs. Memory: some 40 bytes a series, of
+   half a million series at most: of more only a part is remembered.
 
    What else wants to look at the samples does not read the body again: it hangs on as a survey_watcher. */
 #ifndef OBSAGENT_COMMAND_SURVEY_H
@@ -33,6 +34,9 @@ struct survey_family {
 /* Read-only for others. */
 struct survey_counts {
     enum exposition_format format;
+    /* 0: all series were told apart. Else one in 2^level, by their hash: duplicates are those among them, and series is
+       an estimate. */
+    unsigned level;
     uint64_t samples, series, duplicates, errors, with_timestamp, histograms, exemplars;
     uint64_t most_labels, longest_name, longest_value; /* of a sample, __name__ not counted; bytes */
     const struct survey_error *first_errors; /* at most `keep` of each */

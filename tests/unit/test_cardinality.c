@@ -135,10 +135,11 @@ static void test_many(void **state)
     assert_true(json_is_false(json_object_get(got, "exact")));
     assert_int_equal(json_array_size(json_object_get(got, "top_metrics")), 4);
     assert_string_equal(json_string_value(json_object_get(json_array_get(labels, 0), "name")), "id");
-    assert_in_range(of_label(labels, "id", "values"), MANY * 95 / 100, MANY);
-    assert_in_range(of_label(labels, "pod", "values"), 1500, 2500);
-    assert_in_range(of_label(labels, "pod", "series_without"), MANY * 95 / 100, MANY);
-    assert_in_range(of_label(labels, "id", "series_without"), 20000, 40000); /* 2000 pods, 5 names, 3 zones */
+    assert_in_range(of_label(labels, "id", "values"), MANY * 9 / 10, MANY);
+    assert_in_range(of_label(labels, "pod", "values"), 1800, 2200);
+    assert_in_range(of_label(labels, "pod", "series_without"), MANY * 9 / 10, MANY);
+    assert_in_range(of_label(labels, "id", "series_without"), 27000, 33000); /* 2000 pods, 5 names, 3 zones */
+    assert_int_equal(of_label(labels, "zone", "values"), 3); /* few are exact, however many others have */
     assert_int_equal(of_label(labels, "zone", "series"), MANY);
     json_decref(got);
     buf_free(&body);

@@ -184,9 +184,32 @@ static void test_many_series(void **state)
     survey_finish(s);
     survey_counts(s, &c);
     assert_int_equal(c.series, 20000);
+    assert_int_equal(c.level, 0);
     assert_int_equal(c.families_n, 7);
     assert_int_equal(c.duplicates, 0);
     survey_free(s);
+}
+
+/* Of more than half a million only some are remembered: a number that is about right, duplicates among them. */
+static void test_too_many_series(void **state)
+{
+    (void)state;
+    enum { SERIES = 530000, AGAIN = 20000 };
+    struct survey *s = survey_new(1);
+    struct survey_counts c;
+    struct buf text;
+    buf_init(&text, 64 << 20);
+    for (int i = 0; i < SERIES + AGAIN; i++)
+        buf_addf(&text, "m{i=\"%d\"} 1\n", i < SERIES ? i : i - AGAIN);
+    survey_feed(s, text.p, text.n);
+    survey_finish(s);
+    survey_counts(s, &c);
+    assert_int_equal(c.samples, SERIES + AGAIN);
+    assert_int_equal(c.level, 1);
+    assert_in_range(c.series, SERIES * 99 / 100, SERIES * 101 / 100);
+    assert_in_range(c.duplicates, AGAIN / 2 * 95 / 100, AGAIN / 2 * 105 / 100);
+    survey_free(s);
+    buf_free(&text);
 }
 
 int main(void)
@@ -196,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_help),   cmocka_unit_test(test_units),  cmocka_unit_test(test_names),
         cmocka_unit_test(test_types),  cmocka_unit_test(test_labels), cmocka_unit_test(test_survey),
         cmocka_unit_test(test_many_series),
+        cmocka_unit_test(test_too_many_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
