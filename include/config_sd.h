@@ -59,7 +59,22 @@ struct config_dns_sd {
     struct config_texts servers; /* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; none = the system's */
 };
 
-enum config_sd_kind { CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_DNS, CONFIG_SD_KINDS };
+struct config_consul_sd {
+    char *server, *scheme, *path_prefix; /* [http://|https://|unix://]HOST:PORT or a path */
+    char *token;
+    char *username, *password;           /* while loading only; then in the HTTP options */
+    char *datacenter, *space, *partition; /* NULL = the server's */
+    char *tag_separator;
+    bool allow_stale;
+    struct config_texts services; /* none = all */
+    struct config_texts tags;     /* of which a target has all */
+    struct config_texts node_meta; /* "key:value" */
+    char *filter, *health_filter; /* expressions for the server */
+};
+
+enum config_sd_kind {
+    CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_DNS, CONFIG_SD_CONSUL, CONFIG_SD_KINDS
+};
 
 struct config_sd {
     enum config_sd_kind kind;
@@ -72,6 +87,7 @@ struct config_sd {
         struct config_kubelet_sd kubelet;
         struct config_http_sd http_sd;
         struct config_dns_sd dns;
+        struct config_consul_sd consul;
     };
 };
 

@@ -13,6 +13,7 @@ static const struct section *const sections[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBELET] = &section_kubelet_sd,
     [CONFIG_SD_HTTP] = &section_http_sd,
     [CONFIG_SD_DNS] = &section_dns_sd,
+    [CONFIG_SD_CONSUL] = &section_consul_sd,
 };
 
 static const char *const names[CONFIG_SD_KINDS] = {
@@ -20,6 +21,7 @@ static const char *const names[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBELET] = "kubelet_sd_configs",
     [CONFIG_SD_HTTP] = "http_sd_configs",
     [CONFIG_SD_DNS] = "dns_sd_configs",
+    [CONFIG_SD_CONSUL] = "consul_sd_configs",
 };
 
 /* ---- lists ---- */
@@ -106,6 +108,11 @@ void load_dns_sds(struct load *l, const struct node *value, void *to)
     load_entries(l, value, to, CONFIG_SD_DNS);
 }
 
+void load_consul_sds(struct load *l, const struct node *value, void *to)
+{
+    load_entries(l, value, to, CONFIG_SD_CONSUL);
+}
+
 static enum config_sd_kind kind_named(const char *name)
 {
     enum config_sd_kind kind = 0;
@@ -162,6 +169,9 @@ void config_sds_free(struct config_sd *sd, size_t n)
         case CONFIG_SD_DNS:
             config_texts_free(&sd[i].dns.names);
             config_texts_free(&sd[i].dns.servers);
+            break;
+        case CONFIG_SD_CONSUL:
+            config_consul_free(&sd[i].consul);
             break;
         case CONFIG_SD_KINDS:
             break;

@@ -49,7 +49,7 @@ static void on_answer(void *ctx, const struct sd_answer *a)
     if (a->error[0])
         err_set(&err, "%s", a->error);
     else if (a->status != 200)
-        sd_status_text(a->status, &err);
+        sd_status_text(a->status, STR_NULL, &err);
     else if (!http_groups_type(a->type))
         err_set(&err, "unsupported content type \"%.*s\"", STR_ARG(a->type));
     if (err_is(&err))

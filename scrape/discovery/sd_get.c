@@ -7,6 +7,8 @@
 
 #include "base/alloc.h"
 
+#define SAID_MAX 120 /* of a body that explains a failure */
+
 /* ---- the exchange ---- */
 
 void sd_get_init(struct sd_get *g, struct source_host *host, const struct http_options *options, sd_get_done_fn *done,
@@ -69,6 +71,18 @@ static void finish(struct sd_get *g, const struct http_result *r, const char *er
     buf_free(&body);
 }
 
+/* Without libcurl's " after 3 ms", so that the same trouble has the same words each time. */
+static void set_lasting_error(struct err *err, struct str text)
+{
+    size_t at = str_find(text, STR(" after "));
+    struct str rest = str_skip(text, at), ms = str_skip(rest, strlen(" after "));
+    size_t digits = 0;
+    while (digits < ms.n && ms.p[digits] >= '0' && ms.p[digits] <= '9')
+        digits++;
+    rest = digits > 0 && str_starts(str_skip(ms, digits), STR(" ms")) ? str_skip(ms, digits + 3) : rest;
+    err_set(err, "%.*s%.*s", (int)at, text.p ? text.p : "", STR_ARG(rest));
+}
+
 static void on_done(void *ctx, const struct http_result *r)
 {
     struct sd_get *g = ctx;
@@ -84,7 +98,7 @@ static void on_done(void *ctx, const struct http_result *r)
     if (!err_is(&err) && g->too_large)
         err_set(&err, "the answer has more than %zu MiB", SD_BODY_MAX >> 20);
     else if (!err_is(&err) && !r->ok)
-        err_set(&err, "%.*s", STR_ARG(r->error));
+        set_lasting_error(&err, r->error);
     finish(g, r, err.msg);
 }
 
@@ -128,7 +142,7 @@ bool sd_get_start(struct sd_get *g, const char *url, const char *unix_socket, co
 
 /* ---- reading answers ---- */
 
-void sd_status_text(long status, struct err *err)
+void sd_status_text(long status, struct str body, struct err *err)
 {
     static const struct {
         int status;
@@ -151,7 +165,9 @@ void sd_status_text(long status, struct err *err)
     const char *text = "";
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         text = known[i].status == status ? known[i].text : text;
-    err_set(err, "server returned HTTP status %ld%s", status, text);
+    body = str_trim(body);
+    body.n = body.n < SAID_MAX ? body.n : SAID_MAX;
+    err_set(err, "server returned HTTP status %ld%s%s%.*s", status, text, body.n > 0 ? ": " : "", STR_ARG(body));
 }
 
 void sd_add_escaped(struct buf *out, struct str s)

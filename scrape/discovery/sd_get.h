@@ -47,8 +47,8 @@ void sd_get_close(struct sd_get *g);
 bool sd_get_start(struct sd_get *g, const char *url, const char *unix_socket, const char *const *headers,
                   int64_t timeout_ms, struct err *err) MUSTCHECK;
 
-/* "server returned HTTP status 404 Not Found". */
-void sd_status_text(long status, struct err *err);
+/* "server returned HTTP status 404 Not Found: ..." with the beginning of what the body says, unless that is empty. */
+void sd_status_text(long status, struct str body, struct err *err);
 /* Appends s as a query's value or a piece of a path. */
 void sd_add_escaped(struct buf *out, struct str s);
 /* The body as JSON; NULL and where it is wrong. */

@@ -19,6 +19,7 @@ const struct source_kind *const source_kinds[CONFIG_SD_KINDS] = {
     [CONFIG_SD_KUBELET] = &source_kubelet,
     [CONFIG_SD_HTTP] = &source_http,
     [CONFIG_SD_DNS] = &source_dns,
+    [CONFIG_SD_CONSUL] = &source_consul,
 };
 
 /* ---- lists ---- */

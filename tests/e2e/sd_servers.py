@@ -9,6 +9,7 @@ import socket
 import socketserver
 import struct
 import threading
+import urllib.parse
 
 from harness import Server
 
@@ -73,6 +74,49 @@ class Service:
             server, self.server = self.server, None
             server.shutdown()
             server.server_close()
+
+
+class Consul(Service):
+    """Consul's catalog with blocking queries. `services` is {name: [instance]}, an instance as /v1/health/service gives
+    it; change() changes them all at once. While `failure` is set, (status, text) is what everybody gets."""
+
+    def __init__(self, services, datacenter="dc1", port=None):
+        self.services = services
+        self.datacenter = datacenter
+        self.failure = None
+        self.index = 7
+        self.news = threading.Condition()
+        super().__init__(self.reply, port)
+
+    def change(self, services):
+        with self.news:
+            self.services = services
+            self.index += 1
+            self.news.notify_all()
+
+    def close(self):
+        super().close()
+        with self.news:
+            self.news.notify_all()
+
+    def reply(self, path, headers):
+        path, _, query = path.partition("?")
+        query = urllib.parse.parse_qs(query, keep_blank_values=True)
+        with self.news:
+            known = int(query.get("index", ["0"])[0])
+            self.news.wait_for(lambda: self.index != known or not self.server, timeout=20)
+            if self.failure:
+                return self.failure[0], {}, self.failure[1]
+            if path == "/v1/agent/self":
+                return {"Config": {"Datacenter": self.datacenter, "NodeName": "me"}, "Member": {"Name": "me"}}
+            if path == "/v1/catalog/services":
+                tags = lambda instances: sorted({t for i in instances for t in i["Service"].get("Tags") or []})
+                body = {name: tags(instances) for name, instances in self.services.items()}
+            else:
+                body = self.services.get(urllib.parse.unquote(path.removeprefix("/v1/health/service/")), [])
+                wanted = set(query.get("tag", []))
+                body = [i for i in body if wanted <= set(i["Service"].get("Tags") or [])]
+            return 200, {"X-Consul-Index": str(self.index)}, json.dumps(body)
 
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "AAAA": 28, "SRV": 33}

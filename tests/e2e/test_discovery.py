@@ -1,5 +1,5 @@
-"""test_discovery: services that are asked for targets: the same targets as Prometheus finds, and what stays while they
-do not answer."""
+"""test_discovery: services that are asked for targets: the same targets as Prometheus or vmagent finds, and what stays
+while they do not answer."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from harness import (
     peer_env,
     wait_for,
 )
-from sd_servers import SERVFAIL, Names, Service
+from sd_servers import SERVFAIL, Consul, Names, Service
 
 GROUPS = [
     {"targets": ["127.0.0.1:1", "127.0.0.1:2"], "labels": {"zone": "a", "__meta_rack": "7"}},
@@ -67,6 +67,34 @@ DNS_JOBS = {
 }
 
 
+def instance(name, host, port, *tags, **more):
+    """As /v1/health/service lists it. `more`: the service's address, meta, and the status of its check."""
+    node = {"ID": "1", "Node": name, "Address": host, "Datacenter": "dc1", "Meta": {"rack-no": "7", "os": "linux"},
+            "TaggedAddresses": {"lan": host, "wan-ipv4": "1.2.3.4"}}
+    service = {"ID": f"{name}-web", "Service": "web", "Tags": list(tags), "Address": more.get("address", ""),
+               "Port": port, "Meta": more.get("meta", {})}
+    checks = [{"Node": name, "CheckID": "serfHealth", "Status": "passing"},
+              {"Node": name, "CheckID": "service:web", "Status": more.get("status", "passing")}]
+    return {"Node": node, "Service": service, "Checks": checks}
+
+
+SERVICES = {
+    "consul": [instance("s1", "10.0.0.9", 8300)],
+    "web": [
+        instance("n1", "127.3.0.1", 80, "v1", "green", meta={"team/owner": "me"}),
+        instance("n2", "127.3.0.2", 80, "v1", address="127.3.1.2", status="warning"),
+        instance("n3", "fd00::3", 0, status="critical"),
+    ],
+    "a/b c": [instance("n1", "127.3.0.1", 81, "green")],
+}
+CONSUL_JOBS = {
+    "consul": "",
+    "consul_named": "services: [web, 'a/b c'], tag_separator: ';', datacenter: dc1",
+    "consul_tagged": "tags: [v1, green], allow_stale: false",
+    "consul_both": "services: [web, absent], tags: [v1], node_meta: {os: linux}",
+}
+
+
 def may_mount():
     return os.getuid() == 0 and subprocess.run(["unshare", "--mount", "true"]).returncode == 0
 
@@ -77,7 +105,7 @@ def with_resolv_conf(path, argv):
 
 @pytest.fixture(scope="module")
 def world(run_module, tmp_path_factory):
-    """An agent and Prometheus with the same jobs."""
+    """An agent, and beside it Prometheus or vmagent with the same jobs."""
 
     class World:
         pass
@@ -86,47 +114,69 @@ def world(run_module, tmp_path_factory):
     w.tmp = tmp_path_factory.mktemp("discovery")
     w.http = run_module(Service, lambda path, headers: GROUPS)
     w.jobs = {"http": ("http", f"{{url: 'http://{w.http.address}/targets?x=y'}}")}
+    w.consul = run_module(Consul, SERVICES)
+    for job, more in CONSUL_JOBS.items():
+        w.jobs[job] = ("consul", f"{{server: '{w.consul.address}', {more}}}")
     around = lambda argv: argv
     if may_mount():
         run_module(Names, RECORDS, DNS_HOST, 53)
         (w.tmp / "resolv.conf").write_text(f"nameserver {DNS_HOST}\nsearch search.test\n")
         around = lambda argv: with_resolv_conf(w.tmp / "resolv.conf", argv)
         w.jobs |= DNS_JOBS
-    (w.tmp / "prometheus.yml").write_text(config(w.jobs))
-    w.prometheus = f"http://127.0.0.1:{free_port()}"
+    w.peers = {}
+    theirs = {job: entry for job, entry in w.jobs.items() if entry[0] != "consul"}
+    (w.tmp / "prometheus.yml").write_text(config(theirs))
+    w.peers["prometheus"] = f"http://127.0.0.1:{free_port()}"
     run_module(
         Process,
         around([
             peer("usr/bin/prometheus"),
             f"--config.file={w.tmp}/prometheus.yml",
             f"--storage.tsdb.path={w.tmp}/tsdb",
-            f"--web.listen-address={w.prometheus.partition('://')[2]}",
+            f"--web.listen-address={w.peers['prometheus'].partition('://')[2]}",
         ]),
         w.tmp / "prometheus.log",
         env=peer_env(),
     )
+    # Debian's Prometheus has no Consul.
+    (w.tmp / "vmagent.yml").write_text(config({job: w.jobs[job] for job in w.jobs.keys() - theirs.keys()}))
+    w.peers["vmagent"] = f"http://127.0.0.1:{free_port()}"
+    run_module(
+        Process,
+        [
+            peer("usr/bin/vmagent"),
+            f"-promscrape.config={w.tmp}/vmagent.yml",
+            f"-remoteWrite.tmpDataPath={w.tmp}/vmagent-data",
+            "-remoteWrite.url=http://127.0.0.1:1/",
+            f"-httpListenAddr={w.peers['vmagent'].partition('://')[2]}",
+        ],
+        w.tmp / "vmagent.log",
+        env=peer_env(),
+    )
     w.agent = run_module(Agent, w.tmp, config(w.jobs), around=around)
-    wait_for("Prometheus", lambda: http_get(w.prometheus + "/-/ready")[0] == 200, timeout=60)
     return w
 
 
-COUNTS = {"http": 4, "srv": 2, "a": 3, "aaaa": 2, "many": 120, "mx": 1}
+ADDED = {}  # labels that vmagent 1.79 does not have
+COUNTS = {"http": 4, "srv": 2, "a": 3, "aaaa": 2, "many": 120, "mx": 1,
+          "consul": 5, "consul_named": 4, "consul_tagged": 1, "consul_both": 2}
 
 
 @pytest.mark.parametrize("job", COUNTS)
-def test_targets_are_those_of_prometheus(world, job):
+def test_targets_are_those_of_others(world, job):
     if job not in world.jobs:
         pytest.skip("needs root and unshare: resolv.conf must be another file")
-    for url in (world.prometheus, world.agent.url):
+    who = "vmagent" if world.jobs[job][0] == "consul" else "prometheus"
+    for url in (world.peers[who], world.agent.url):
         wait_for(f"the targets at {url}", lambda u=url: len(found(u, job)) == COUNTS[job], timeout=60)
-    theirs, ours = found(world.prometheus, job), found(world.agent.url, job)
-    for (discovered, labels), (our_discovered, our_labels) in zip(theirs, ours):
-        assert dict(discovered).items() <= dict(our_discovered).items()
-        assert not {k for k in dict(our_discovered) if k.startswith("__meta_")} - set(dict(discovered))
-        assert labels == our_labels
+    meta = lambda labels: {k: v for k, v in labels if v and k.startswith(("__meta_", "__address__"))}
+    for theirs, ours in zip(found(world.peers[who], job), found(world.agent.url, job)):
+        assert meta(ours[0]) == meta(theirs[0]) | ADDED.get(job, {})
+        assert ours[1] == theirs[1]
 
 
 def test_the_http_service_is_told_the_interval(world):
+    wait_for("both", lambda: len({h["user-agent"] for _, h in world.http.requests}) == 2)
     agents = {h["user-agent"].partition("/")[0]: h for _, h in world.http.requests}
     assert set(agents) == {"Prometheus", "obsagent"}
     for headers in agents.values():
@@ -216,3 +266,63 @@ def test_targets_follow_names_and_stay_while_servers_fail(run, tmp_path):
     log = agent.output()
     wait_for("nobody to answer", lambda: re.search("dns_sd_configs: .*stay", agent.output()[len(log) :]), 60)
     assert addresses(agent, "names") == ["127.9.0.2:7"]
+
+
+def test_consul_is_asked_what_prometheus_would_ask(world):
+    want = {
+        "/v1/agent/self",
+        "/v1/catalog/services?wait=120000ms&stale=",
+        "/v1/catalog/services?wait=120000ms",
+        "/v1/catalog/services?wait=120000ms&node-meta=os%3Alinux&stale=",
+        "/v1/health/service/consul?wait=120000ms&stale=",
+        "/v1/health/service/web?wait=120000ms&stale=",
+        "/v1/health/service/a%2Fb%20c?wait=120000ms&stale=",
+        "/v1/health/service/web?dc=dc1&wait=120000ms&stale=",
+        "/v1/health/service/a%2Fb%20c?dc=dc1&wait=120000ms&stale=",
+        "/v1/health/service/web?wait=120000ms&tag=v1&tag=green",
+        "/v1/health/service/web?wait=120000ms&node-meta=os%3Alinux&tag=v1&stale=",
+    }
+
+    def asked():
+        ours = {path for path, headers in world.consul.requests if headers["user-agent"].startswith("obsagent")}
+        return {path for path in ours if "index=" not in path}
+
+    wait_for("all questions", lambda: asked() >= want)
+    assert asked() == want
+
+
+CONSUL = """
+scrape_configs:
+- job_name: catalog
+  scrape_interval: 1h
+  consul_sd_configs:
+  - server: {server}
+    token: hunter2
+    refresh_interval: 100ms
+"""
+
+
+@pytest.mark.sanitized
+def test_targets_follow_consul_and_stay_while_it_fails(run, tmp_path):
+    web = lambda *hosts: {"web": [instance(host, host, 80) for host in hosts]}
+    consul = run(Consul, web("127.3.0.1"))
+    agent = run(Agent, tmp_path, CONSUL.format(server=consul.address))
+    wait_for("the first", lambda: addresses(agent, "catalog") == ["127.3.0.1:80"])
+    assert {headers.get("x-consul-token") for _, headers in consul.requests} == {"hunter2"}
+    wait_for("queries that wait", lambda: len([p for p, _ in consul.requests if "index=7" in p]) == 2)
+    consul.change(web("127.3.0.1", "127.3.0.2") | {"db": [instance("n", "127.3.0.3", 5)]})
+    wait_for("an instance and a service", lambda: len(addresses(agent, "catalog")) == 3)
+    consul.change(web("127.3.0.2"))
+    wait_for("one of each gone", lambda: addresses(agent, "catalog") == ["127.3.0.2:80"])
+    consul.failure = (403, "Permission denied: token hunter")
+    consul.change({})
+    wait_for("the refusal", lambda: "HTTP status 403 Forbidden: Permission denied" in agent.output())
+    consul.failure = (200, '"x"')
+    wait_for("nonsense", lambda: re.search("want an? (object|list)", agent.output()))
+    consul.close()
+    wait_for("nobody there", lambda: re.search("consul_sd_configs.*refused.*stay", agent.output()))
+    assert addresses(agent, "catalog") == ["127.3.0.2:80"]
+    run(Consul, web("127.3.0.4"), port=consul.port)
+    wait_for("another one", lambda: addresses(agent, "catalog") == ["127.3.0.4:80"])
+    wait_for("the end of the trouble", lambda: "consul_sd_configs: works again" in agent.output())
+    assert "hunter2" not in agent.output()
