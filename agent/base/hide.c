@@ -88,6 +88,12 @@ void hide_url(struct str url, struct buf *out)
     }
 }
 
+int hide_quoted(const char *message)
+{
+    const char *near = strstr(message, " near '");
+    return (int)(near ? (size_t)(near - message) : strlen(message));
+}
+
 /* ---- texts ---- */
 
 void hide_init(struct hide *h)

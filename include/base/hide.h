@@ -14,6 +14,10 @@ bool hide_label(struct str name);
    user without a password is one. */
 void hide_url(struct str url, struct buf *out);
 
+/* How long a JSON parser's message is without what it quotes: a server that says a secret back gets a part of one into
+   "invalid token near 'xyz'". */
+int hide_quoted(const char *message);
+
 /* Secrets that are known, looked for in texts from outside. */
 struct hide {
     struct str *v; /* own copies, the longest first */

@@ -187,7 +187,7 @@ json_t *sd_json(struct str body, struct err *err)
     json_error_t why;
     json_t *json = json_loadb(body.p ? body.p : "", body.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     if (!json)
-        err_set(err, "not JSON: line %d column %d: %s", why.line, why.column, why.text);
+        err_set(err, "not JSON: line %d column %d: %.*s", why.line, why.column, hide_quoted(why.text), why.text);
     return json;
 }
 

@@ -69,7 +69,8 @@ static bool take_piece(void *ctx, bool item, struct str text, struct err *err)
     if (!item)
         return true;
     json_t *json = json_loadb(text.p, text.n, 0, &why);
-    bool ok = json ? !is_ours(s, json) || take_pod(s, json, err) : err_set(err, "a pod is no JSON: %s", why.text);
+    bool ok = json ? !is_ours(s, json) || take_pod(s, json, err)
+                   : err_set(err, "a pod is no JSON: %.*s", hide_quoted(why.text), why.text);
     json_decref(json);
     return ok;
 }

@@ -122,8 +122,8 @@ bool kube_take_piece(void *ctx, bool item, struct str json, struct err *err)
     bool ok = true;
     json_t *root = json_loadb(json.p, json.n, 0, &why);
     if (!root)
-        return err_set(err, "%s %s is no JSON: %s", w->phase == KUBE_LISTING ? "an object of" : "an event of",
-                       kube_kind_name(w->kind), why.text);
+        return err_set(err, "%s %s is no JSON: %.*s", w->phase == KUBE_LISTING ? "an object of" : "an event of",
+                       kube_kind_name(w->kind), hide_quoted(why.text), why.text);
     if (w->phase == KUBE_WATCHING)
         ok = take_event(w, root, err);
     else if (item)

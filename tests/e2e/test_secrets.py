@@ -35,17 +35,19 @@ class Echo:
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 asked = re.search(r"/([2-5]\d\d)\b", self.path)
-                words = f"{urllib.parse.unquote(self.path)} {self.path} "
-                words += " ".join(f"{name}: {value} {plain(value)}" for name, value in self.headers.items())
+                told = [f"{plain(value)} {name}: {value}" for name, value in self.headers.items()]
+                told.sort(key=lambda header: CANARY not in header)  # first what must not be seen: texts get cut
+                words = " ".join(told + [urllib.parse.unquote(self.path), self.path])
                 if self.headers.get("Content-Type", "").endswith("urlencoded"):
                     words += " " + urllib.parse.unquote_plus(body.decode())
                 echo.heard |= set(re.findall(rf"{CANARY}-[\w.-]+", words))
                 status = int(asked[1]) if asked else 407 if self.command == "CONNECT" else 403
+                json = "/json" in self.path
                 if self.command == "GET" and status == 200:
-                    words = f'bad{{x="{words}\nm{{a="{words}"}} 1 x {words}\n'
+                    words = words if json else f'bad{{x="{words}\nm{{a="{words}"}} 1 x {words}\n'
                 data = words.encode()
                 self.send_response(status, words[:100])
-                self.send_header("Content-Type", "text/plain")
+                self.send_header("Content-Type", "application/json" if json else "text/plain")
                 self.send_header("Content-Length", str(len(data)))
                 if status == 302:
                     self.send_header("Location", f"http://u:{CANARY}-away@127.0.0.1:1/x?token={CANARY}-away2")
@@ -110,6 +112,11 @@ REMOTE_WAYS = WAYS | {
     "sigv4-environment": "sigv4: {region: r}",
     "connect": "proxy_url: 'http://ECHO'\nproxy_connect_header: {X-Secret: [HUSH-connect]}",
 }
+# Who is asked for targets. %s is the status and WAY how we show who we are.
+DISCOVERIES = {
+    "http": "http_sd_configs:\n- url: http://ECHO/%s/json?token=HUSH-sd-query\n  refresh_interval: 1s\nWAY",
+    "kubernetes": "kubernetes_sd_configs:\n- role: pod\n  api_server: http://ECHO/%s\nWAY",
+}
 ENVIRONMENT = {
     "SECRET_OF_ENV": "HUSH-environment",
     "AWS_ACCESS_KEY_ID": "id",
@@ -120,7 +127,7 @@ ENVIRONMENT = {
 TOLD = {f"HUSH-{name}" for name in (
     "raw bearer own-type file basic http-header token-header oauth2 oauth2-param oauth2-user oauth2-query proxy "
     "proxy-auth environment environment-proxy api-key cookie aws-session connect params param-label url url-query "
-    "user-only").split()}
+    "user-only sd-query").split()}
 
 
 def lines(text, spaces):
@@ -132,6 +139,11 @@ def job(name, echo, status, way, extra=""):
         f"- job_name: {name}\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  metrics_path: /{status}\n"
         f"{lines(way.replace('ECHO', echo), '  ')}{extra}  static_configs: [{{targets: ['{echo}']}}]\n"
     )
+
+
+def discovery(kind, name, echo, status, way):
+    text = (DISCOVERIES[kind] % status).replace("WAY", lines(way, "  ").rstrip("\n")).replace("ECHO", echo)
+    return f"- job_name: {kind}-{name}-{status}\n{lines(text, '  ')}"
 
 
 def remote(name, url, way="", more=""):
@@ -146,6 +158,9 @@ def configuration(echo, target):
     remotes = ""
     for name, way in WAYS.items():
         jobs += job(f"refused-{name}", echo, 401, way) + job(f"garbled-{name}", echo, 200, way)
+    for n, (name, way) in enumerate(WAYS.items()):
+        for kind in DISCOVERIES:
+            jobs += discovery(kind, name, echo, (401, 200, 500, 403)[n % 4], way)
     jobs += job("params", echo, 404, "", "  params: {token: [HUSH-params], auth_key: [HUSH-params, HUSH-params2]}\n")
     jobs += job("label", echo, 500, "").replace("}]\n", ", labels: {__param_password: HUSH-param-label}}]\n")
     far = job("far", "192.0.2.1:80", 401, "proxy_from_environment: true")  # nobody needs a proxy to reach itself
@@ -231,13 +246,26 @@ def check(outputs):
 
 
 def test_what_was_planted_was_told(world):
-    assert TOLD - world.echo.heard == set()
+    wait_for("everything to be told", lambda: TOLD <= world.echo.heard)
+
+
+def crawl(url, most=300):
+    """{path: text} of the paths we know and those that they lead to."""
+    texts, todo = {}, list(PATHS)
+    while todo and len(texts) < most:
+        path = todo.pop(0)
+        if path in texts:
+            continue
+        texts[path] = http_get(url + path)[1]
+        links = re.findall(r'(?:href|src|action)="(/?[^":#]*)["#]', texts[path])
+        todo += [urllib.parse.urljoin(path, html.unescape(link)) for link in links]
+    return texts
 
 
 def test_no_page_and_no_api_shows_one(world):
     outputs = {}
     for n, agent in enumerate(world.agents):
-        outputs |= {f"{path} of {n}": http_get(agent.url + path)[1] for path in PATHS}
+        outputs |= {f"{path} of {n}": text for path, text in crawl(agent.url).items()}
     check(outputs)
     assert "<secret>" in outputs["/config of 0"] and "refused-bearer" in outputs["/targets of 0"]
     labels = json.dumps({"__address__": "a:1"})

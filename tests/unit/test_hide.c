@@ -53,6 +53,13 @@ static void test_urls(void **state)
     }
 }
 
+static void test_quotes(void **state)
+{
+    (void)state;
+    assert_int_equal(hide_quoted("invalid token near 'sesame'"), 13);
+    assert_int_equal(hide_quoted("end of file expected"), 20);
+}
+
 static void check_text(const struct hide *h, const char *text, const char *want)
 {
     struct buf b;
@@ -118,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_requests),
     };
