@@ -38,7 +38,8 @@ static enum flag_outcome usage(const char *message)
 static enum flag_outcome check(struct push_flags *f, int positional_n, char **positional)
 {
     bool endpoint = f->url || f->config_file;
-    bool settings = f->bearer_token_file || f->username || f->ca_file || f->insecure || f->headers.n || f->protocol;
+    bool settings = f->bearer_token_file || f->username || f->ca_file || f->cert_file ||
+                    f->insecure || f->headers.n || f->protocol;
     if (f->url && f->config_file)
         return usage("--url and --config.file do not go together");
     if (!endpoint && !f->profile)
@@ -53,6 +54,8 @@ static enum flag_outcome check(struct push_flags *f, int positional_n, char **po
         return usage("--authorization-type goes with --bearer-token-file");
     if (!f->username != !f->password_file)
         return usage("--username and --password-file go together");
+    if (!f->cert_file != !f->key_file)
+        return usage("--cert-file and --key-file go together");
     if (positional_n > 1 || (positional_n == 1) != (f->profile != NULL))
         return usage("--profile and one SERIES go together");
     if (f->profile && !profile_find(f->profile))
@@ -76,6 +79,8 @@ static enum flag_outcome read_flags(struct push_flags *f, int argc, char **argv)
         {"password-file", FLAG_STRING, &f->password_file, "FILE", "for Basic"},
         {"header", FLAG_LIST, &f->headers, "\"NAME: VALUE\"", "a further header, repeatable"},
         {"ca-file", FLAG_STRING, &f->ca_file, "FILE", "trust these authorities"},
+        {"cert-file", FLAG_STRING, &f->cert_file, "FILE", "show this client certificate"},
+        {"key-file", FLAG_STRING, &f->key_file, "FILE", "its key"},
         {"insecure", FLAG_BOOL, &f->insecure, NULL, "do not verify the certificate"},
         {"protocol", FLAG_STRING, &f->protocol, "rw1|rw2|vm|auto", "as in the configuration (rw1)"},
         {"config.file", FLAG_STRING, &f->config_file, "FILE", "check an endpoint of this configuration"},

@@ -37,6 +37,14 @@ static const char *fault_todo(enum http_fault fault)
     }
 }
 
+/* Who shows none where one is wanted is hung up on, or told 400. */
+static void add_certificate_todo(const struct push_result *r, struct buf *todo)
+{
+    if (r->facts.tls && !r->facts.timeout && !r->shows_certificate)
+        buf_add_c(todo, "; if it wants a client certificate, set tls_config: {cert_file: ..., key_file: ...} "
+                        "(--cert-file, --key-file)");
+}
+
 static void advise_way(const struct push_result *r, struct buf *what, struct buf *todo)
 {
     switch (r->verdict.kind) {
@@ -53,8 +61,9 @@ static void advise_way(const struct push_result *r, struct buf *what, struct buf
         buf_add_c(todo, fault_todo(r->facts.fault));
         break;
     case PREFLIGHT_TLS:
-        buf_add_c(what, "no TLS handshake with the receiver");
-        buf_add_c(todo, "check TLS versions and whether a client certificate is wanted");
+        buf_addf(what, "no TLS handshake with the receiver%s", r->facts.timeout ? " within the time" : "");
+        buf_add_c(todo, "check TLS versions");
+        add_certificate_todo(r, todo);
         break;
     case PREFLIGHT_NOT_TLS:
         buf_add_c(what, "the URL is https://, and the port speaks plain HTTP");
@@ -71,6 +80,7 @@ static void advise_way(const struct push_result *r, struct buf *what, struct buf
     default:
         buf_addf(what, "connected, but no answer%s", r->facts.timeout ? " within the time" : "");
         buf_add_c(todo, "look at the receiver, and at proxies and balancers before it");
+        add_certificate_todo(r, todo);
         break;
     }
 }
@@ -152,6 +162,8 @@ static void advise_message(const struct push_result *r, struct buf *what, struct
         buf_addf(what, "the receiver understands none of rw1, rw2 and VictoriaMetrics's zstd (%ld)", v->status);
         buf_add_c(todo, r->dry_run ? "it may only refuse empty messages: try without --dry-run"
                                    : "is this a receiver of remote write?");
+        if (v->status == 400)
+            add_certificate_todo(r, todo);
         break;
     case PREFLIGHT_TOO_LARGE:
         buf_addf(what, "the receiver finds even a small request too large (%ld)", v->status);

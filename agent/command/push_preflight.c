@@ -417,6 +417,7 @@ void push_preflight(const struct push_flags *f, const struct config *config, con
     buf_init(&p.body, BODY_ROOM);
     r->url = bare(remote->url);
     r->dry_run = f->dry_run;
+    r->shows_certificate = remote->http.tls_cert.value || remote->http.tls_cert.file;
     r->facts.settings = remote->protocol;
     r->facts.tls = is_https(remote->url);
     r->facts.given = scheme_of(&remote->http, remote->url);

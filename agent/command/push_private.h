@@ -21,7 +21,8 @@
 #include "profile.h"
 
 struct push_flags {
-    const char *url, *bearer_token_file, *authorization_type, *username, *password_file, *ca_file, *protocol;
+    const char *url, *bearer_token_file, *authorization_type, *username, *password_file;
+    const char *ca_file, *cert_file, *key_file, *protocol;
     const char *config_file, *endpoint, *profile;
     struct flag_list headers;
     bool insecure, dry_run, no_guessing, json;
@@ -45,6 +46,7 @@ struct push_result {
     char *url;                 /* as shown */
     bool plain_credentials;    /* they travel unencrypted, and not only within this machine */
     bool dry_run;
+    bool shows_certificate;    /* a client certificate is configured */
     struct ask_answer first;   /* words and headers not to be shown: see below */
     struct http_peer peer;     /* with the certificate, where one could be had */
     bool has_skew;

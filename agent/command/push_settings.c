@@ -64,9 +64,11 @@ static struct config *of_flags(const struct push_flags *f, struct buf *errors)
         add_text(&b, "  username", f->username);
         add_file(&b, "  password_file", f->password_file);
     }
-    if (f->ca_file || f->insecure)
+    if (f->ca_file || f->cert_file || f->insecure)
         buf_add_c(&b, "  tls_config:\n");
     add_file(&b, "  ca_file", f->ca_file);
+    add_file(&b, "  cert_file", f->cert_file);
+    add_file(&b, "  key_file", f->key_file);
     if (f->insecure)
         buf_add_c(&b, "    insecure_skip_verify: true\n");
     if (add_headers(&b, &f->headers))

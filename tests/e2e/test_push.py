@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from doors import nginx
 from harness import (
     OBSAGENT,
     Process,
@@ -39,7 +40,7 @@ class Box:
     """A receiver that answers as `rule` says: rule(path, protocol, authorization, size) gives a status, or a status and
     headers. It repeats to the sender whatever it was shown, as careless receivers do."""
 
-    def __init__(self, rule, tls=None):
+    def __init__(self, rule, tls=None, clients=None):
         self.rule = rule
         self.asked = []  # (path, protocol, authorization, size)
         self.clock_ahead = 0
@@ -86,6 +87,9 @@ class Box:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
+            if clients:
+                context.load_verify_locations(clients)
+                context.verify_mode = ssl.CERT_REQUIRED
             self.server.socket = context.wrap_socket(
                 self.server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -337,6 +341,41 @@ def test_tls(run, tmp_path, token):
     assert push("--url", good.url, "--insecure", *ca[2:], code=0)["receiver"]["verdict"] == "fine"
 
 
+@pytest.mark.sanitized
+def test_client_certificate(run, tmp_path):
+    """A receiver that wants one hangs up on those who show none; what is said names the way out."""
+    make_certificates(tmp_path)
+    box = run(Box, only(RW1), (tmp_path / "server.pem", tmp_path / "server.key"), tmp_path / "ca.pem")
+    ca = ["--ca-file", tmp_path / "ca.pem", "--max-body=0"]
+    r = push("--url", box.url, *ca, code=1)["receiver"]
+    assert r["verdict"] in ("no_answer", "tls") and "--cert-file" in r["todo"] and box.asked == []
+    ours = ["--cert-file", tmp_path / "client.pem", "--key-file", tmp_path / "client.key"]
+    assert push("--url", box.url, *ca, *ours, code=0)["receiver"]["verdict"] == "fine"
+
+
+def test_behind_nginx(run, tmp_path):
+    """What a real proxy says: 401 with its challenge, 404, 413 before the body is read, 502 when nobody is behind it."""
+    port, box = free_port(), run(Box, only(RW1))
+    word = subprocess.run(["openssl", "passwd", "-apr1", "s3cret-w0rd"], capture_output=True, text=True).stdout
+    (tmp_path / "users").write_text(f"me:{word}")
+    (tmp_path / "word").write_text("s3cret-w0rd")
+    nginx(run, tmp_path, f"""server {{ listen 127.0.0.1:{port}; client_max_body_size 100k;
+        location /in/ {{ auth_basic here; auth_basic_user_file {tmp_path}/users;
+                         proxy_pass http://127.0.0.1:{box.port}/; }}
+        location /gone/ {{ proxy_pass http://127.0.0.1:1/; }} }}""", lambda: can_connect(port))
+    here = f"http://127.0.0.1:{port}"
+    ours = ["--username=me", "--password-file", tmp_path / "word"]
+    r = push("--url", here + "/in/api/v1/write", code=1)["receiver"]
+    assert (r["verdict"], r["right_scheme"]) == ("missing_credentials", "Basic")
+    r = push("--url", here + "/in/api/v1/write", "--bearer-token-file", tmp_path / "word", code=1)["receiver"]
+    assert r["verdict"] == "wrong_credentials"
+    body = push("--url", here + "/in/api/v1/write", *ours, code=0)["receiver"]["body"]
+    assert body["taken_bytes"] <= 102400 < body["refused_bytes"] and body["status"] == 413
+    assert push("--url", here + "/api/v1/write", *ours, code=1)["receiver"]["verdict"] == "wrong_path"
+    r = push("--url", here + "/gone/api/v1/write", code=1)["receiver"]
+    assert (r["verdict"], r["status"]) == ("failing", 502)
+
+
 def test_text(run, token):
     """The report for people has the same verdict, no secret, and no control character of the receiver's."""
     box = run(Box, door(TOKEN))
@@ -425,6 +464,7 @@ def test_profile_of_a_target_and_its_receiver(run, tmp_path):
         ["--config.file=y", "--insecure"],
         ["--url=http://x/", "--endpoint=y"],
         ["--url=http://x/", "--username=y"],
+        ["--url=http://x/", "--cert-file=y"],
         ["--url=http://x/", "--authorization-type="],
         ["--url=http://x/", "--bearer-token-file=/dev/null", "--username=y", "--password-file=z"],
         ["--url=ftp://x/"],
