@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubeconfig: reads what kubectl reads, as far as it tells how to reach one API server. */
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/evp.h>
 
@@ -52,9 +54,17 @@ static void set_pem(struct reading *r, struct http_secret *to, const struct node
         set_path(&to->file, map, key);
         return;
     }
+    unsigned char *plain = xcalloc(code.n + 4, 1); /* one line, however many it was written in */
+    int length = 0, n = -1;
+    for (size_t i = 0; i < code.n; i++) {
+        if (!isspace((unsigned char)code.p[i]))
+            plain[length++] = (unsigned char)code.p[i];
+    }
     to->value = xcalloc(code.n + 4, 1);
-    unsigned char *bytes = (unsigned char *)to->value;
-    int n = code.n % 4 == 0 ? EVP_DecodeBlock(bytes, (const unsigned char *)code.p, (int)code.n) : -1;
+    if (length % 4 == 0)
+        n = EVP_DecodeBlock((unsigned char *)to->value, plain, length);
+    explicit_bzero(plain, code.n);
+    free(plain);
     if (n < 0)
         problem_add(&r->problems, node_get(map, data)->at, "%s is not base64", data);
     else

@@ -124,8 +124,7 @@ void source_good(struct source *s, bool changed)
 void source_changed(struct source *s)
 {
     s->changed_ms = clock_wall_ms();
-    if (s->known)
-        s->host->changed(s->host->ctx, s);
+    s->host->changed(s->host->ctx, s);
 }
 
 void source_failed(struct source *s, const char *format, ...)

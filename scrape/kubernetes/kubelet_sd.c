@@ -6,6 +6,7 @@
 
 #include "access.h"
 #include "base/alloc.h"
+#include "base/log.h"
 #include "../discovery/source.h"
 #include "map.h"
 #include "object.h"
@@ -13,6 +14,7 @@
 
 #define TIMEOUT_MS 30000
 #define WORDS_MAX 1024
+#define START_MS 300000 /* after that, a kubelet that has just started knows what the API server wants */
 
 struct kubelet_sd {
     struct source source;
@@ -20,6 +22,9 @@ struct kubelet_sd {
     struct kube_map pods; /* struct kube_object */
     struct kube_map seen; /* by the look that is under way */
     bool changed;         /* it brought something new */
+    bool wanted;          /* it brought a pod that the API server wants to run here, as opposed to the node's own */
+    bool had_wanted;      /* the last complete look did */
+    int64_t complete_ms;  /* when that was */
     char *url;
     char *node;                  /* NULL = whatever pods there are */
     struct http_options *own;    /* instead of the configured ones, which show no authorization; NULL = they do */
@@ -43,23 +48,34 @@ static bool is_ours(const struct kubelet_sd *s, const json_t *pod)
     return !s->node || node.n == 0 || str_eq_c(node, s->node);
 }
 
-static bool take_pod(struct kubelet_sd *s, const json_t *json, struct err *err)
+/* The kubelet notes where it has a pod from: "api", "file" or "http". */
+static bool is_wanted(const json_t *metadata)
 {
+    struct str from = kube_text(json_object_get(metadata, "annotations"), "kubernetes.io/config.source");
+    return from.n == 0 || str_eq_c(from, "api");
+}
+
+/* A pod that cannot be read costs itself only. */
+static void take_pod(struct kubelet_sd *s, const json_t *json)
+{
+    struct err err = {0};
     const json_t *metadata = json_object_get(json, "metadata");
     uint64_t key = kube_key(KUBE_PODS, kube_text(metadata, "namespace"), kube_text(metadata, "name"));
     struct kube_object *old = kube_map_get(&s->pods, key);
-    struct kube_object *new = kube_object_read(&s->reader, KUBE_PODS, json, old, err);
-    if (!new)
-        return false;
+    struct kube_object *new = kube_object_read(&s->reader, KUBE_PODS, json, old, &err);
+    if (!new) {
+        log_throttled(key, LOG_WARN, "discovery", "kubelet_sd_configs: %s", err.msg);
+        return;
+    }
     kube_map_put(&s->seen, key, s);
+    s->wanted |= is_wanted(metadata);
     if (old && kube_object_same(old, new)) {
         kube_object_free(new);
-        return true;
+        return;
     }
     s->changed = true;
     kube_map_put(&s->pods, key, new);
     kube_object_free(old);
-    return true;
 }
 
 static bool take_piece(void *ctx, bool item, struct str text, struct err *err)
@@ -68,11 +84,13 @@ static bool take_piece(void *ctx, bool item, struct str text, struct err *err)
     json_error_t why;
     if (!item)
         return true;
-    json_t *json = json_loadb(text.p, text.n, 0, &why);
-    bool ok = json ? !is_ours(s, json) || take_pod(s, json, err)
-                   : err_set(err, "a pod is no JSON: %.*s", hide_quoted(why.text), why.text);
+    json_t *json = json_loadb(text.p, text.n, KUBE_JSON, &why);
+    if (!json)
+        return err_set(err, "a pod is no JSON: %.*s", hide_quoted(why.text), why.text);
+    if (is_ours(s, json))
+        take_pod(s, json);
     json_decref(json);
-    return ok;
+    return true;
 }
 
 static void drop_unseen(struct kubelet_sd *s)
@@ -98,6 +116,25 @@ static void failed(struct kubelet_sd *s, const char *why)
         source_changed(&s->source);
 }
 
+/* After its start a kubelet says for some seconds, or as long as the API server is away, that there are no pods, or
+   only those of the node's own files; they run all the same. */
+static bool is_starting(const struct kubelet_sd *s)
+{
+    return s->had_wanted && !s->wanted && loop_now(s->source.host->loop) - s->complete_ms < START_MS;
+}
+
+static void take_list(struct kubelet_sd *s)
+{
+    if (is_starting(s)) {
+        failed(s, "no pod of the API server is in the list any more: has the kubelet just started?");
+        return;
+    }
+    drop_unseen(s);
+    s->had_wanted = s->wanted;
+    s->complete_ms = loop_now(s->source.host->loop);
+    source_good(&s->source, s->changed);
+}
+
 static void ask(void *ctx);
 
 static void on_done(void *ctx, const struct http_result *result)
@@ -121,8 +158,7 @@ static void on_done(void *ctx, const struct http_result *result)
     } else if (!split_is_whole(&s->split) || s->split.bytes == 0) {
         failed(s, "the answer ends in the middle");
     } else {
-        drop_unseen(s);
-        source_good(&s->source, s->changed);
+        take_list(s);
     }
     loop_timer_set(s->source.host->loop, &s->timer,
                    loop_now(s->source.host->loop) + s->source.config->refresh_interval_ms, ask, s);
@@ -144,7 +180,7 @@ static void begin_reading(struct kubelet_sd *s)
     kube_map_free(&s->seen);
     buf_clear(&s->words);
     err_clear(&s->err);
-    s->changed = false;
+    s->changed = s->wanted = false;
 }
 
 static void ask(void *ctx)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubernetes_sd: one kubernetes_sd_config: watches what its role needs and keeps the targets of each object, so that a
    change costs only the objects that it touches. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ struct kubernetes_sd {
     struct kube_map entries; /* by key of the role's objects */
     struct kube_map dirty;   /* keys of objects to join again */
     struct kube_map moved;   /* keys of other objects that changed */
-    bool built;
+    bool *built;             /* by watch: one of the role's objects, which have been joined */
     struct loop_timer timer;
 };
 
@@ -116,54 +117,79 @@ static void mark_dependents(struct kubernetes_sd *s)
     kube_map_free(&s->moved);
 }
 
-static void mark_all(struct kubernetes_sd *s)
+static bool is_of_role(const struct kubernetes_sd *s, const struct kube_watch *w)
 {
-    enum kube_kind kind = kube_role_kind(s->joiner.config->role);
+    return kube_watch_kind(w) == kube_role_kind(s->joiner.config->role);
+}
+
+/* All that objects of the watch may be joined with has been listed once. */
+static bool is_ready(const struct kubernetes_sd *s, const struct kube_watch *w)
+{
+    const char *namespace = kube_watch_namespace(w);
+    bool ready = true;
     for (size_t i = 0; i < s->joiner.watches_n; i++) {
-        const struct kube_map *objects = kube_watch_objects(s->joiner.watches[i]);
-        for (size_t k = 0; kube_watch_kind(s->joiner.watches[i]) == kind && k < objects->slots_n; k++) {
+        const char *other = kube_watch_namespace(s->joiner.watches[i]);
+        if (!namespace || !other || strcmp(namespace, other) == 0)
+            ready &= kube_watch_listed(s->joiner.watches[i]);
+    }
+    return ready;
+}
+
+/* Joins the objects of watches that have become ready: before, they would be joined with nothing. A namespace that we
+   are not let into does not hold up the others. True when all are ready. */
+static bool mark_ready(struct kubernetes_sd *s)
+{
+    bool all = true;
+    for (size_t i = 0; i < s->joiner.watches_n; i++) {
+        const struct kube_watch *w = s->joiner.watches[i];
+        const struct kube_map *objects = kube_watch_objects(w);
+        if (s->built[i] || !is_of_role(s, w))
+            continue;
+        s->built[i] = is_ready(s, w);
+        all &= s->built[i];
+        for (size_t k = 0; s->built[i] && k < objects->slots_n; k++) {
             if (objects->slots[k].value)
                 mark(s, &s->dirty, objects->slots[k].key);
         }
     }
+    return all;
 }
 
-static bool all_listed(const struct kubernetes_sd *s)
+/* What one of the watches says, NULL when all is well. */
+static const char *error_of(const struct kubernetes_sd *s)
 {
-    bool listed = s->joiner.watches_n > 0;
-    for (size_t i = 0; i < s->joiner.watches_n; i++)
-        listed &= kube_watch_listed(s->joiner.watches[i]);
-    return listed;
+    const char *error = "";
+    for (size_t i = 0; i < s->joiner.watches_n && !*error; i++)
+        error = kube_watch_error(s->joiner.watches[i]);
+    return *error ? error : NULL;
 }
 
-static bool any_fails(const struct kubernetes_sd *s)
+static void tell(struct kubernetes_sd *s, bool all, bool changed)
 {
-    bool fails = false;
-    for (size_t i = 0; i < s->joiner.watches_n; i++)
-        fails |= kube_watch_error(s->joiner.watches[i])[0] != '\0';
-    return fails;
+    const char *error = error_of(s);
+    bool first = all && !s->source.known;
+    if (all && !error) {
+        source_good(&s->source, changed);
+        return;
+    }
+    s->source.known |= all; /* lists are enough, should watching not be allowed */
+    if (error)
+        snprintf(s->source.error, sizeof s->source.error, "%s", error);
+    if (changed || first)
+        source_changed(&s->source);
 }
 
-/* Until everything is known once, an object would be joined with nothing. */
 static void build(void *ctx)
 {
     struct kubernetes_sd *s = ctx;
-    bool changed = false;
-    if (!all_listed(s))
-        return;
-    if (!s->built)
-        mark_all(s);
-    s->built = true;
+    bool changed = false, all = mark_ready(s);
     mark_dependents(s);
     for (size_t i = 0; i < s->dirty.slots_n; i++) {
         if (s->dirty.slots[i].value)
             changed |= build_object(s, s->dirty.slots[i].key);
     }
     kube_map_free(&s->dirty);
-    if (!any_fails(s))
-        source_good(&s->source, changed);
-    else if (changed)
-        source_changed(&s->source);
+    tell(s, all, changed);
 }
 
 static void build_soon(struct kubernetes_sd *s, int64_t ms)
@@ -173,21 +199,33 @@ static void build_soon(struct kubernetes_sd *s, int64_t ms)
         loop_timer_set(loop, &s->timer, loop_now(loop) + ms, build, s);
 }
 
+/* Of the role's objects, those that wait for others are not looked at yet. */
+static bool is_waiting(const struct kubernetes_sd *s, const struct kube_watch *w)
+{
+    bool waits = is_of_role(s, w);
+    for (size_t i = 0; i < s->joiner.watches_n && waits; i++)
+        waits = s->joiner.watches[i] != w || !s->built[i];
+    return waits;
+}
+
 static void on_news(void *ctx, struct kube_watch *watch, enum kube_news news, uint64_t key)
 {
     struct kubernetes_sd *s = ctx;
     switch (news) {
     case KUBE_CHANGED:
-        if (!s->built)
+        if (is_waiting(s, watch))
             break;
-        mark(s, kube_watch_kind(watch) == kube_role_kind(s->joiner.config->role) ? &s->dirty : &s->moved, key);
+        mark(s, is_of_role(s, watch) ? &s->dirty : &s->moved, key);
         build_soon(s, BUILD_MS);
         break;
     case KUBE_GOOD:
-        build_soon(s, s->built ? BUILD_MS : 0);
+        build_soon(s, s->source.known ? BUILD_MS : 0);
         break;
     case KUBE_FAILED:
-        source_failed(&s->source, "%s", kube_watch_error(watch));
+        if (key || !s->source.looked)
+            source_failed(&s->source, "%s", kube_watch_error(watch));
+        else
+            s->source.failures++;
         break;
     }
 }
@@ -240,6 +278,7 @@ static void join_watches(struct kubernetes_sd *s, const char *own)
         if (wanted && own)
             join_watch(s, kind, own);
     }
+    s->built = xcalloc(s->joiner.watches_n + 1, sizeof *s->built);
     build_soon(s, 0); /* all of them may have been there already */
 }
 
@@ -308,6 +347,7 @@ static void close_kubernetes(struct source *source)
     kube_map_free(&s->entries);
     kube_map_free(&s->dirty);
     kube_map_free(&s->moved);
+    free(s->built);
     free(s->joiner.watches);
     kube_joiner_free(&s->joiner);
     free(s);

@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #define KUBE "__meta_kubernetes_"
+/* How jansson is to read: anybody who may make a pod may put a NUL into an annotation. */
+#define KUBE_JSON JSON_ALLOW_NUL
 
 enum kube_kind {
     KUBE_NODES, KUBE_PODS, KUBE_SERVICES, KUBE_ENDPOINTS, KUBE_SLICES, KUBE_INGRESSES, KUBE_NAMESPACES,

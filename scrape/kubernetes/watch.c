@@ -41,20 +41,26 @@ static int64_t backoff(struct kube_watch *w)
 static void failed(struct kube_watch *w, const char *why)
 {
     struct buf text;
+    char error[sizeof w->error];
     buf_init(&text, 4096);
     kube_request_text(w, &text);
     buf_addf(&text, ": %s", why);
-    snprintf(w->error, sizeof w->error, "%s", buf_c(&text));
+    snprintf(error, sizeof error, "%s", buf_c(&text));
     buf_free(&text);
-    kube_tell(w, KUBE_FAILED, 0);
+    bool news = strcmp(error, w->error) != 0;
+    memcpy(w->error, error, sizeof error);
+    w->watch_failed = w->phase == KUBE_WATCHING;
+    kube_tell(w, KUBE_FAILED, news);
     ask_soon(w, backoff(w));
 }
 
+/* A list that comes does not make up for a watch that fails. Nor does either mean that nothing was tried in vain: that
+   is known when the watch has lasted. */
 static void good(struct kube_watch *w)
 {
-    bool news = w->error[0] != '\0';
-    w->error[0] = '\0';
-    w->tries = 0;
+    bool news = w->error[0] != '\0' && (!w->watch_failed || w->phase == KUBE_WATCHING);
+    if (news)
+        w->error[0] = '\0';
     if (news && w->listed)
         kube_tell(w, KUBE_GOOD, 0);
 }
@@ -81,11 +87,20 @@ static void begin_anew(struct kube_watch *w)
     w->anew = true;
 }
 
+/* The same request will never be answered better: the version, or the page's token, is forgotten or not understood, or
+   watching is not allowed, so that lists have to do. */
+static bool is_dead_end(const struct kube_watch *w, long status)
+{
+    bool refusal = status >= 400 && status < 500 && status != 401 && status != 408 && status != 429;
+    if (w->phase == KUBE_LISTING)
+        return status == 410 || (refusal && w->next);
+    return refusal || status == 504;
+}
+
 /* An answer that is not 200. */
 static void refused(struct kube_watch *w, long status)
 {
     struct buf text;
-    bool again = w->anew;
     if (status == 404 && !w->older_api && kube_has_older_api(w->kind)) {
         w->older_api = true;
         ask_soon(w, 0);
@@ -97,15 +112,15 @@ static void refused(struct kube_watch *w, long status)
         http_options_reread(w->access.options);
     if (status == 404)
         w->older_api = false; /* it may learn the newer one meanwhile */
-    bool old = status == 410 || (w->phase == KUBE_WATCHING && (status == 400 || status == 404 || status == 504));
-    if (old)
-        begin_anew(w);
-    if (status == 410 && !again) {
-        w->tries++;
-        ask_soon(w, 0); /* pages and versions are forgotten by the server after some minutes: nothing is wrong */
+    bool dead_end = is_dead_end(w, status);
+    if ((status == 410 || status == 401) && w->tries == 0) {
+        w->tries++; /* pages and versions are forgotten after some minutes, tokens change: nothing is wrong yet */
+        ask_soon(w, 0);
     } else {
         failed(w, buf_c(&text));
     }
+    if (dead_end)
+        begin_anew(w);
     buf_free(&text);
 }
 
@@ -113,39 +128,53 @@ static void refused(struct kube_watch *w, long status)
 
 static void list_done(struct kube_watch *w)
 {
-    if (!w->versioned) {
-        failed(w, "the list has no resourceVersion");
-        return;
-    }
-    if (w->next) {
-        ask_soon(w, 0);
-        return;
-    }
     bool first = !w->listed;
+    free(w->version);
+    w->version = w->page_version;
+    w->page_version = NULL;
     kube_list_complete(w);
+    good(w);
     w->listed = true;
     w->anew = false;
     w->phase = KUBE_WATCHING;
-    good(w);
     if (first)
         kube_tell(w, KUBE_GOOD, 0);
     ask_soon(w, 0);
+}
+
+/* The page is whole. Its metadata come before its objects: had they counted at once, a page that broke would have been
+   taken for read. */
+static void page_done(struct kube_watch *w)
+{
+    if (!w->page_version) {
+        failed(w, "the list has no resourceVersion");
+        begin_anew(w);
+        return;
+    }
+    free(w->next);
+    w->next = w->page_next;
+    w->page_next = NULL;
+    if (!w->next)
+        list_done(w);
+    else
+        ask_soon(w, w->fresh ? 0 : backoff(w)); /* pages without end are possible, too */
 }
 
 /* The stream ended, as it does every few minutes, or broke. */
 static void watch_done(struct kube_watch *w)
 {
     bool brief = loop_now(w->hub->host->loop) - w->begun_ms < SHORT_WATCH_MS;
+    if (!brief || (w->events && !err_is(&w->err)))
+        w->tries = 0;
     if (w->expired) {
+        ask_soon(w, w->tries++ == 0 ? 0 : backoff(w));
         begin_anew(w);
-        ask_soon(w, 0);
     } else if (err_is(&w->err)) {
-        begin_anew(w); /* an event that cannot be read is not there to be read again: the list says how things are */
         failed(w, w->err.msg);
+        begin_anew(w); /* an event that cannot be read is not there to be read again: the list says how things are */
     } else if (brief && !w->events) {
         ask_soon(w, backoff(w));
     } else {
-        w->tries = 0;
         ask_soon(w, brief ? BACKOFF_MS : 0);
     }
 }
@@ -169,7 +198,7 @@ static void on_done(void *ctx, const struct http_result *result)
     } else if (!split_is_whole(&w->split) || w->split.bytes == 0) {
         failed(w, "the answer ends in the middle");
     } else {
-        list_done(w);
+        page_done(w);
     }
 }
 
@@ -219,7 +248,10 @@ static void begin_reading(struct kube_watch *w)
     split_init(&w->split, w->phase == KUBE_LISTING ? SPLIT_LIST : SPLIT_WATCH, kube_take_piece, w);
     buf_clear(&w->words);
     err_clear(&w->err);
-    w->expired = w->events = w->versioned = false;
+    free(w->page_version);
+    free(w->page_next);
+    w->page_version = w->page_next = NULL;
+    w->expired = w->events = w->fresh = false;
     w->retry_after_ms = 0;
     w->begun_ms = loop_now(w->hub->host->loop);
     if (w->phase == KUBE_LISTING && !w->next)
@@ -359,6 +391,8 @@ static void stop(struct kube_watch *w)
     free(w->listeners);
     free(w->version);
     free(w->next);
+    free(w->page_version);
+    free(w->page_next);
     free(w->url);
     free(w);
 }
@@ -378,6 +412,11 @@ void kube_watch_leave(struct kube_watch *w, void *ctx)
 enum kube_kind kube_watch_kind(const struct kube_watch *w)
 {
     return w->kind;
+}
+
+const char *kube_watch_namespace(const struct kube_watch *w)
+{
+    return w->namespace;
 }
 
 bool kube_watch_listed(const struct kube_watch *w)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch: what an API server has of one kind of object, kept up to date: LIST in pages, then WATCH for ever. Shared by all
-   sources that look at the same. Rules: Kubernetes API concepts, and client-go's reflector where those leave a choice. */
+/* watch: what an API server has of one kind of object, kept up to date: LIST in pages, then WATCH for ever. Shared by
+   all sources that look at the same. Rules: Kubernetes API concepts, and client-go's reflector where those leave a
+   choice. */
 #ifndef OBSAGENT_SCRAPE_KUBERNETES_WATCH_H
 #define OBSAGENT_SCRAPE_KUBERNETES_WATCH_H
 
@@ -21,7 +22,7 @@ struct kube_spec {
 enum kube_news {
     KUBE_CHANGED, /* the object of the key is new, different or gone */
     KUBE_GOOD,    /* a look was good after bad ones, or the first list is complete */
-    KUBE_FAILED,  /* a request failed: kube_watch_error */
+    KUBE_FAILED,  /* a request failed: kube_watch_error; the key is 1 when it says something else than before, or 0 */
 };
 
 struct kube_listener {
@@ -37,6 +38,8 @@ struct kube_watch *kube_watch_join(const struct source *source, const struct kub
 void kube_watch_leave(struct kube_watch *watch, void *ctx);
 
 enum kube_kind kube_watch_kind(const struct kube_watch *watch);
+/* NULL = all. */
+const char *kube_watch_namespace(const struct kube_watch *watch);
 /* A list was complete once: what is not among the objects does not exist. */
 bool kube_watch_listed(const struct kube_watch *watch);
 /* Why the last request failed, "" when it was good. */

@@ -41,8 +41,8 @@ static void put_object(struct kube_watch *w, const json_t *json)
     struct kube_object *old = kube_map_get(&w->objects, key);
     struct err err = {0};
     struct kube_object *new = kube_object_read(&w->hub->reader, w->kind, json, old, &err);
-    if (w->phase == KUBE_LISTING)
-        kube_map_put(&w->seen, key, w);
+    if (w->phase == KUBE_LISTING && !kube_map_put(&w->seen, key, w))
+        w->fresh = true;
     if (!new) {
         log_throttled((uint64_t)w->kind, LOG_WARN, "discovery", "kubernetes_sd_configs: %s", err.msg);
     } else if (old && kube_object_same(old, new)) {
@@ -80,9 +80,8 @@ void kube_forget_objects(struct kube_watch *w)
 
 static void take_list_metadata(struct kube_watch *w, const json_t *metadata)
 {
-    set_text(&w->version, kube_text(metadata, "resourceVersion"));
-    w->versioned = w->version != NULL;
-    set_text(&w->next, kube_text(metadata, "continue"));
+    set_text(&w->page_version, kube_text(metadata, "resourceVersion"));
+    set_text(&w->page_next, kube_text(metadata, "continue"));
 }
 
 /* An event that ends the watch. */
@@ -120,7 +119,7 @@ bool kube_take_piece(void *ctx, bool item, struct str json, struct err *err)
     struct kube_watch *w = ctx;
     json_error_t why;
     bool ok = true;
-    json_t *root = json_loadb(json.p, json.n, 0, &why);
+    json_t *root = json_loadb(json.p, json.n, KUBE_JSON, &why);
     if (!root)
         return err_set(err, "%s %s is no JSON: %.*s", w->phase == KUBE_LISTING ? "an object of" : "an event of",
                        kube_kind_name(w->kind), hide_quoted(why.text), why.text);

@@ -34,6 +34,8 @@ struct kube_watch {
     bool listed;
     char *version;        /* of what we have; NULL = unknown */
     char *next;           /* the continue token of the list's next page; NULL = the first */
+    char *page_version, *page_next; /* what the page that is being read says; counts when the whole page came */
+    bool fresh;           /* the page has an object that the pages before did not have */
     bool anew;            /* the next list must not come from a cache: what we knew is too old */
     bool older_api;       /* the server knows the v1beta1 of this kind only */
 
@@ -49,7 +51,8 @@ struct kube_watch {
     bool events;          /* the watch has brought something */
     int64_t begun_ms, retry_after_ms;
     struct loop_timer timer;
-    unsigned tries;       /* that failed in a row */
+    unsigned tries;       /* in a row without a watch that was of use */
+    bool watch_failed;    /* what `error` tells of */
     char error[300];
 };
 
