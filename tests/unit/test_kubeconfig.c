@@ -23,7 +23,7 @@ static struct config_kubeconfig *read_text(const char *text, struct buf *errors)
 
 #define CONTEXT                                                                                                     \
     "current-context: here\n"                                                                                       \
-    "contexts: [{name: there, context: {cluster: other}}, {name: here, context: {cluster: c, user: u}}]\n"              \
+    "contexts: [{name: there, context: {cluster: other}}, {name: here, context: {cluster: c, user: u}}]\n"          \
     "clusters: [{name: other, cluster: {}}, {name: c, cluster: {server: 'https://k:6443', "
 
 static void tokens_certificates_and_passwords(void **state)
@@ -49,7 +49,7 @@ static void tokens_certificates_and_passwords(void **state)
 
     k = read_text(CONTEXT "certificate-authority-data: LS0tQ0EtLS0K, insecure-skip-tls-verify: true, "
                           "proxy-url: 'http://p:3128'}}]\n"
-                          "users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key: k.pem}}]\n",
+                          "users: [{name: u, user: {client-certificate-data: \"Q0VS\\n VA==\\n\", client-key: k.pem}}]\n",
                   &errors);
     assert_non_null(k);
     assert_string_equal(k->http.tls_ca.value, "---CA---\n");
