@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 
 #define SAID_MAX 120 /* of a body that explains a failure */
+#define WORDS_MAX ((size_t)4096) /* of such a body, kept */
 
 /* ---- the exchange ---- */
 
@@ -99,6 +100,10 @@ static void on_done(void *ctx, const struct http_result *r)
         err_set(&err, "the answer has more than %zu MiB", SD_BODY_MAX >> 20);
     else if (!err_is(&err) && !r->ok)
         set_lasting_error(&err, r->error);
+    if (r->status != 200) {
+        g->body.n = g->body.n < WORDS_MAX ? g->body.n : WORDS_MAX;
+        http_result_hide(r, &g->body);
+    }
     finish(g, r, err.msg);
 }
 

@@ -115,6 +115,7 @@ REMOTE_WAYS = WAYS | {
 # Who is asked for targets. %s is the status and WAY how we show who we are.
 DISCOVERIES = {
     "http": "http_sd_configs:\n- url: http://ECHO/%s/json?token=HUSH-sd-query\n  refresh_interval: 1s\nWAY",
+    "consul": "consul_sd_configs:\n- server: ECHO\n  path_prefix: /%s\nWAY",
     "kubernetes": "kubernetes_sd_configs:\n- role: pod\n  api_server: http://ECHO/%s\nWAY",
 }
 ENVIRONMENT = {
@@ -127,7 +128,7 @@ ENVIRONMENT = {
 TOLD = {f"HUSH-{name}" for name in (
     "raw bearer own-type file basic http-header token-header oauth2 oauth2-param oauth2-user oauth2-query proxy "
     "proxy-auth environment environment-proxy api-key cookie aws-session connect params param-label url url-query "
-    "user-only sd-query").split()}
+    "user-only sd-query consul consul-password").split()}
 
 
 def lines(text, spaces):
@@ -161,6 +162,8 @@ def configuration(echo, target):
     for n, (name, way) in enumerate(WAYS.items()):
         for kind in DISCOVERIES:
             jobs += discovery(kind, name, echo, (401, 200, 500, 403)[n % 4], way)
+    for n, way in enumerate(("token: HUSH-consul", "username: me\npassword: HUSH-consul-password")):
+        jobs += discovery("consul", f"own-{n}", echo, 500, way)
     jobs += job("params", echo, 404, "", "  params: {token: [HUSH-params], auth_key: [HUSH-params, HUSH-params2]}\n")
     jobs += job("label", echo, 500, "").replace("}]\n", ", labels: {__param_password: HUSH-param-label}}]\n")
     far = job("far", "192.0.2.1:80", 401, "proxy_from_environment: true")  # nobody needs a proxy to reach itself
