@@ -6,8 +6,10 @@ import os
 import pathlib
 import pty
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -192,6 +194,33 @@ def test_refusals_are_told_in_the_words_of_the_server(run, tmp_path):
         _, out, _ = obsagent("scrape", f"--bearer-token-file={tmp_path}/token", f"http://{target.address}/")
         assert "it said: no <secret> here\n" in out if status == 401 else "content type: text/<secret>\n" in out
         assert "text/c4nary" not in out
+
+
+def test_a_unix_socket(tmp_path):
+    """Somebody who listens later than we ask: --wait goes by the socket, too."""
+    path = tmp_path / "socket"
+    asked = []
+
+    def serve():
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            for _ in range(3):
+                connection = server.accept()[0]
+                asked.append(connection.recv(65536).decode())
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(FINE)}\r\n"
+                connection.sendall(f"{head}Connection: close\r\n\r\n{FINE}".encode())
+                connection.close()
+
+    timer = threading.Timer(0.7, serve)
+    timer.start()
+    code, out, err = obsagent("scrape", "--unix", path, "--wait=30s")
+    assert code == 0 and "samples: 1\n" in out, out + err
+    code, out, err = obsagent("scrape", "--unix", path, "http://app.example/stats?a=b", "--quiet")
+    assert (code, out, err) == (0, "", "")
+    timer.join()
+    assert [text.splitlines()[0] for text in asked] == ["GET /metrics HTTP/1.1"] * 2 + ["GET /stats?a=b HTTP/1.1"]
+    assert "Host: app.example" in asked[2]
 
 
 LIMITS = {
