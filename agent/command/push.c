@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/alloc.h"
 #include "push_private.h"
 
 #define REPORT_MAX ((size_t)1 << 20)
@@ -141,35 +141,41 @@ static void print_text(struct outcome *o)
     buf_free(&out);
 }
 
+/* False when it has been said what is wrong. */
+static bool ask_receiver(const struct push_flags *f, const struct config *config, const struct config_remote *remote,
+                         struct outcome *o)
+{
+    push_preflight(f, config, remote, &o->receiver);
+    o->asked = true;
+    if (err_is(&o->receiver.error))
+        fprintf(stderr, "push: %s\n", o->receiver.error.msg);
+    return !err_is(&o->receiver.error);
+}
+
 static int work(const struct push_flags *f)
 {
-    static struct outcome o; /* its texts are large */
     const struct config_remote *remote = NULL;
-    struct config *config = f->url || f->config_file ? push_settings(f, &remote) : NULL;
-    if ((f->url || f->config_file) && !config)
+    bool endpoint = f->url || f->config_file;
+    struct config *config = endpoint ? push_settings(f, &remote) : NULL;
+    if (endpoint && !config)
         return f->url ? 2 : 1;
-    if (remote) {
-        push_preflight(f, config, remote, &o.receiver);
-        o.asked = true;
-        if (err_is(&o.receiver.error)) {
-            fprintf(stderr, "push: %s\n", o.receiver.error.msg);
-            push_result_free(&o.receiver);
-            config_unref(config);
-            return 1;
+    struct outcome *o = xcalloc(1, sizeof *o);
+    int code = 1;
+    if (!endpoint || ask_receiver(f, config, remote, o)) {
+        if (f->profile) {
+            profile_read(profile_find(f->profile), f->series, config ? config->external_labels : NULL,
+                         config ? config->external_labels_n : 0, f->timeout_ms, &o->profile);
+            o->read = true;
         }
+        if (f->json)
+            print_json(o);
+        else
+            print_text(o);
+        code = exit_code(o);
     }
-    if (f->profile) {
-        profile_read(profile_find(f->profile), f->series, config ? config->external_labels : NULL,
-                     config ? config->external_labels_n : 0, f->timeout_ms, &o.profile);
-        o.read = true;
-    }
-    if (f->json)
-        print_json(&o);
-    else
-        print_text(&o);
-    int code = exit_code(&o);
-    if (o.asked)
-        push_result_free(&o.receiver);
+    if (o->asked)
+        push_result_free(&o->receiver);
+    free(o);
     config_unref(config);
     return code;
 }

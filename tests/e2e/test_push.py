@@ -354,9 +354,10 @@ def test_client_certificate(run, tmp_path):
 
 
 def test_behind_nginx(run, tmp_path):
-    """What a real proxy says: 401 with its challenge, 404, 413 before the body is read, 502 when nobody is behind it."""
+    """What a real proxy says: 401 with its challenge, 404, 413 before the body is read, 502 of nobody behind it."""
     port, box = free_port(), run(Box, only(RW1))
-    word = subprocess.run(["openssl", "passwd", "-apr1", "s3cret-w0rd"], capture_output=True, text=True).stdout
+    argv = ["openssl", "passwd", "-apr1", "s3cret-w0rd"]
+    word = subprocess.run(argv, capture_output=True, text=True).stdout
     (tmp_path / "users").write_text(f"me:{word}")
     (tmp_path / "word").write_text("s3cret-w0rd")
     nginx(run, tmp_path, f"""server {{ listen 127.0.0.1:{port}; client_max_body_size 100k;
@@ -367,7 +368,7 @@ def test_behind_nginx(run, tmp_path):
     ours = ["--username=me", "--password-file", tmp_path / "word"]
     r = push("--url", here + "/in/api/v1/write", code=1)["receiver"]
     assert (r["verdict"], r["right_scheme"]) == ("missing_credentials", "Basic")
-    r = push("--url", here + "/in/api/v1/write", "--bearer-token-file", tmp_path / "word", code=1)["receiver"]
+    r = push("--url", here + "/in/api/v1/write", "--bearer-token-file", tmp_path / "word")["receiver"]
     assert r["verdict"] == "wrong_credentials"
     body = push("--url", here + "/in/api/v1/write", *ours, code=0)["receiver"]["body"]
     assert body["taken_bytes"] <= 102400 < body["refused_bytes"] and body["status"] == 413
