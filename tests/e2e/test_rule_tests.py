@@ -1,12 +1,14 @@
 """test_rule_tests: obsagent test: which tests of rules pass, which fail, and what is said of those?"""
 
+import os
 import pathlib
 import re
+import subprocess
 import xml.etree.ElementTree
 
 import pytest
 
-from harness import obsagent
+from harness import OBSAGENT, obsagent
 
 pytestmark = pytest.mark.sanitized
 
@@ -154,6 +156,18 @@ def test_the_example():
     code, out, err = obsagent("test", EXAMPLE / "obsagent_test.yml")
     assert (code, err) == (0, "") and out.endswith(": 8 tests, 0 failed\n")
     assert obsagent("check", EXAMPLE / "obsagent.yml")[0] == 0
+
+
+def test_the_lines_of_the_readme_work(tmp_path):
+    root = EXAMPLE.parents[1]
+    section = (root / "README.md").read_text().split("\n## Testing rules\n", 1)[1].split("\n## ", 1)[0]
+    lines = re.search(r"```sh\n(.*?)```", section, re.S)[1]
+    (tmp_path / "obsagent").symlink_to(pathlib.Path(OBSAGENT).resolve())
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-e", "-c", lines], cwd=root, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in ("8 tests, 0 failed", "= (dropped)", 'to on-call: node_load1{cluster="east",host="db-1",'):
+        assert said in done.stdout
 
 
 def test_usage(tmp_path):
