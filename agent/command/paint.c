@@ -47,7 +47,7 @@ void paint_plain(struct buf *out, struct str text)
     bool utf8 = str_is_utf8(text);
     for (size_t i = 0; i < text.n; i++) {
         bool bad = is_control(text, i) || ((text.p[i] & 0x80) && !utf8);
-        buf_add_char(out, bad ? '?' : text.p[i]);
+        buf_add_char(out, text.p[i] == '\t' ? ' ' : bad ? '?' : text.p[i]);
         i += bad && utf8 && (text.p[i] & 0x80);
     }
 }

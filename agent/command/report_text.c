@@ -2,7 +2,9 @@
 /* report_text: what the scrape tester says to people. */
 #include "report.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 /* ---- pieces ---- */
 
@@ -24,8 +26,10 @@ static void add_quantity(struct buf *out, enum report_unit unit, double v)
 {
     if (unit == REPORT_BYTES)
         add_bytes(out, v);
+    else if (unit == REPORT_SECONDS)
+        buf_addf(out, v < 1 ? "%.3g ms" : "%.3g s", v < 1 ? v * 1000 : v);
     else
-        buf_addf(out, unit == REPORT_SECONDS ? "%.3g s" : "%.0f", v);
+        buf_addf(out, "%.0f", v);
 }
 
 /* ---- the answer ---- */
@@ -168,8 +172,8 @@ static void add_error(const struct survey_error *e, const struct paint *paint, s
 static void add_errors(const struct report *r, const struct paint *paint, struct buf *out)
 {
     const struct survey_counts *c = r->counts;
-    if (c->errors == 0)
-        return;
+    if (c->errors == 0 || r->probe->looks_like_html)
+        return; /* of a page each line is wrong */
     paint_add(paint, out, PAINT_RED, "errors: %" PRIu64, c->errors);
     buf_add_char(out, '\n');
     if (r->rehearsal->up)
@@ -177,6 +181,16 @@ static void add_errors(const struct report *r, const struct paint *paint, struct
     for (size_t i = 0; i < c->first_errors_n; i++)
         add_error(&c->first_errors[i], paint, out);
     add_more(c->errors, c->first_errors_n, out);
+}
+
+/* What people get wrong most often. */
+static void add_hint(const struct report *r, const struct paint *paint, struct buf *out)
+{
+    const char *why = r->probe->error.msg;
+    if (strstr(why, "wrong version number"))
+        paint_add(paint, out, PAINT_YELLOW, "  there is no TLS on that port: http:// in place of https://?\n");
+    else if (!r->probe->http && strstr(why, strerror(ENOENT)) && strchr(r->name, ':'))
+        paint_add(paint, out, PAINT_YELLOW, "  a URL begins with http:// or https://\n");
 }
 
 void report_text(const struct report *r, const struct paint *paint, struct buf *out)
@@ -192,6 +206,7 @@ void report_text(const struct report *r, const struct paint *paint, struct buf *
         buf_add_char(out, ' ');
         add_plain(out, why.msg);
         buf_add_char(out, '\n');
+        add_hint(r, paint, out);
     }
     if (r->probe->raw_bytes || !err_is(&r->probe->error)) {
         add_body(r, out);

@@ -196,6 +196,13 @@ def test_refusals_are_told_in_the_words_of_the_server(run, tmp_path):
         assert "text/c4nary" not in out
 
 
+def test_what_people_get_wrong_most_often(run):
+    target = run(Target, FINE)
+    _, out, _ = obsagent("scrape", f"https://{target.address}/", f"{target.address}/metrics")
+    assert "\n  there is no TLS on that port: http:// in place of https://?\n" in out
+    assert ": No such file or directory\n  a URL begins with http:// or https://\n" in out
+
+
 def test_a_unix_socket(tmp_path):
     """Somebody who listens later than we ask: --wait goes by the socket, too."""
     path = tmp_path / "socket"
