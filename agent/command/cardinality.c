@@ -14,9 +14,9 @@
 #include <stdlib.h>
 
 #define LABELS_MAX ((size_t)256)
-/* What fits into 2048 places of a map, and into 65536. */
+/* What fits into 2048 places of a map, and into 32768. */
 #define LABEL_SAMPLE_MAX ((size_t)1535)
-#define METRIC_SAMPLE_MAX ((size_t)49151)
+#define METRIC_SAMPLE_MAX ((size_t)24575)
 #define VALUES_SHOWN ((size_t)3)
 #define NAME_MAX_SHOWN ((size_t)60)
 
@@ -50,7 +50,7 @@ struct cardinality {
     size_t metrics_n, metrics_cap;
     struct label_use *labels;
     size_t labels_n, labels_cap;
-    bool labels_cut;
+    bool labels_cut, exact;
     struct map label_index;       /* hash of a name -> index + 1 */
     struct sampled metric_values; /* family, label and value -> family << 32 | label from 1 */
     uint64_t series;
@@ -233,6 +233,8 @@ static void count_metric_values(struct cardinality *c)
                 offer(&c->shown[m], c->labels[l].name, n < series ? n : series);
         }
     }
+    c->exact = !c->metric_values.level && !c->labels_cut;
+    sampled_free(&c->metric_values);
     free(values);
     free(rank);
 }
@@ -245,6 +247,9 @@ static void count_values(struct cardinality *c)
         uint64_t left = ((uint64_t)l->rest.map.n << l->rest.level) + (c->series - l->series);
         l->values = values < l->series ? values : l->series;
         l->without = left < c->series ? left : c->series;
+        c->exact = c->exact && !l->seen.level && !l->rest.level;
+        sampled_free(&l->seen);
+        sampled_free(&l->rest);
     }
 }
 
@@ -272,14 +277,6 @@ static size_t metrics_with_series(const struct cardinality *c)
     for (size_t i = 0; i < c->metrics_n; i++)
         n += c->metrics[i].series > 0;
     return n;
-}
-
-static bool is_exact(const struct cardinality *c)
-{
-    bool exact = !c->metric_values.level && !c->labels_cut;
-    for (size_t i = 0; i < c->labels_n; i++)
-        exact = exact && !c->labels[i].seen.level && !c->labels[i].rest.level;
-    return exact;
 }
 
 /* ---- saying it ---- */
@@ -365,7 +362,7 @@ static void say_text(void *ctx, const struct paint *paint, struct buf *out)
     text_metrics(c, out);
     if (c->labels_n)
         text_labels(c, out);
-    if (!is_exact(c))
+    if (!c->exact)
         buf_addf(out, "  numbers of values%s and of series left are estimates: too many for all to be kept\n",
                  c->labels_cut ? " (labels after the first 256 not looked at)" : "");
 }
@@ -397,7 +394,7 @@ static void say_json(void *ctx, struct buf *out)
     buf_addf(out, "\"cardinality\":{\"series\":%" PRIu64 ",\"metrics\":%zu,\"labels\":%zu,", c->series,
              metrics_with_series(c), c->labels_n);
     buf_addf(out, "\"bytes_per_sample\":%.6g,\"wire_bytes_per_sample\":%.6g,\"exact\":%s,\"top_metrics\":[",
-             c->raw_each, c->wire_each, is_exact(c) ? "true" : "false");
+             c->raw_each, c->wire_each, c->exact ? "true" : "false");
     json_metrics(c, out);
     buf_add_c(out, "],\"top_labels\":[");
     for (size_t i = 0; i < c->labels_n && i < c->top; i++) {

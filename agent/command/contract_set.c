@@ -7,6 +7,7 @@
 #include "probe.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FILE_MAX ((size_t)256 << 20)
@@ -198,7 +199,7 @@ static bool read_saved(const json_t *json, const char *path, struct contract_set
     json_t *families = json_object_get(json, "families"), *family;
     size_t i;
     if (json_integer_value(json_object_get(json, "contract_version")) != 1 || !json_is_array(families))
-        return err_set(err, "%s: is JSON, but was not written by --save", path);
+        return err_set(err, "%s: was not written by --save, or by a newer version", path);
     json_array_foreach(families, i, family) {
         if (!read_family(set, family))
             return err_set(err, "%s: family %zu is not as --save writes it", path, i + 1);
@@ -238,15 +239,29 @@ static bool read_body(const char *path, struct contract_set *set, struct err *er
     return good;
 }
 
+/* A body of half a gigabyte need not be in memory to see that it is no JSON. */
+static bool is_saved(const char *path)
+{
+    char start[64];
+    FILE *f = fopen(path, "re");
+    struct str text = str_make(start, f ? fread(start, 1, sizeof start, f) : 0);
+    if (f)
+        fclose(f);
+    return str_starts(text, STR("{")) && str_starts(str_trim(str_skip(text, 1)), STR("\"contract_version\""));
+}
+
 bool contract_set_read(const char *path, struct contract_set *set, struct err *err)
 {
+    if (!is_saved(path))
+        return read_body(path, set, err);
     struct buf text;
+    json_error_t why;
     buf_init(&text, FILE_MAX);
     bool good = file_read(path, FILE_MAX, &text, err);
-    json_t *json = good ? json_loadb(text.p ? text.p : "", text.n, 0, NULL) : NULL;
+    json_t *json = good ? json_loadb(text.p, text.n, 0, &why) : NULL;
     buf_free(&text);
     if (good)
-        good = json ? read_saved(json, path, set, err) : read_body(path, set, err);
+        good = json ? read_saved(json, path, set, err) : err_set(err, "%s:%d: %s", path, why.line, why.text);
     json_decref(json);
     return good;
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define SERIES_MAX ((size_t)1 << 17)
-#define PAIRS_MAX ((size_t)1 << 16)
+#define PAIRS_MAX ((size_t)24575) /* what fits into 32768 places of a map */
 #define LABELS_MAX ((size_t)512)
 #define FAMILIES_MAX ((size_t)1 << 16)
 #define NAMES_SHOWN ((size_t)3)
@@ -239,6 +239,8 @@ static void on_end(void *ctx, const struct survey_counts *counts)
         tell_restart(r);
         if (r->series.level)
             findings_cut(r->to, "between the scrapes: only 1 in %u series is compared", 1u << r->series.level);
+        sampled_free(&r->series);
+        sampled_free(&r->pairs);
     }
     r->round++;
 }

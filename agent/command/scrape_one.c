@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "report.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -101,6 +102,7 @@ static void take_make(struct take *t, const struct scrape_flags *f, const struct
     survey_finish(t->survey);
     survey_counts(t->survey, &t->counts);
     bool complete = !err_is(&t->probe.error) || t->probe.type == PROBE_TYPE_REFUSED;
+    malloc_trim(0); /* what the request needed is not needed for weighing */
     rehearsal_end(t->rehearsal, complete, t->probe.seconds, t->probe.raw_bytes, &t->rehearsed);
 }
 

@@ -408,18 +408,20 @@ void survey_finish(struct survey *s)
         survey_begin(s, EXPOSITION_TEXT);
     if (!exposition_finish(s->parser, &err) && err_is(&err))
         on_error(s, exposition_line(s->parser), 0, STR_NULL, err.msg);
+    s->counts.series = (uint64_t)s->series.map.n << s->series.level;
+    s->counts.level = s->series.level;
     survey_counts(s, &counts);
     for (size_t i = 0; i < s->watchers_n; i++) {
         if (s->watchers[i].end)
             s->watchers[i].end(s->watchers[i].ctx, &counts);
     }
+    sampled_free(&s->metrics); /* what comes after the last sample needs the room */
+    map_free(&s->series.map);
 }
 
 void survey_counts(const struct survey *s, struct survey_counts *out)
 {
     *out = s->counts;
-    out->level = s->series.level;
-    out->series = (uint64_t)s->series.map.n << s->series.level;
     out->first_errors = s->errors;
     out->first_duplicates = s->duplicates;
     out->families = s->families;

@@ -34,7 +34,7 @@ struct survey_family {
 /* Read-only for others. */
 struct survey_counts {
     enum exposition_format format;
-    /* 0: all series were told apart. Else one in 2^level, by their hash: duplicates are those among them, and series is
+    /* 0: all series were told apart. Else one in 2^level, by hash: duplicates are those among them, and series is
        an estimate. */
     unsigned level;
     uint64_t samples, series, duplicates, errors, with_timestamp, histograms, exemplars;

@@ -120,7 +120,7 @@ def test_save_and_expect(tmp_path):
     (tmp_path / "body.txt").write_text(before)
     assert obsagent("scrape", "--expect=body.txt", "-", stdin=before, cwd=tmp_path)[0] == 0
     code, out, _ = obsagent("scrape", "--expect=none.json", "-", stdin=before, cwd=tmp_path)
-    assert code == 1 and "contract: --expect: cannot open none.json: No such" in out
+    assert code == 1 and "contract: --expect: none.json: No such file" in out
     code, out, _ = obsagent("scrape", "--save=none/saved.json", "-", stdin=before, cwd=tmp_path)
     assert code == 1 and "contract: not saved: cannot create none/saved.json" in out
     code, _, err = obsagent("scrape", "--save=saved.json", "a", "b", cwd=tmp_path)
@@ -394,16 +394,21 @@ def test_nine_megabytes_in_twenty(run, tmp_path):
     assert 8.5e6 < len(text) < 10e6 and text.count("\n") == 22000 + 40
     target = run(Target, text)
     (tmp_path / "body").write_text(text)
-    for what in (str(tmp_path / "body"), f"http://{target.address}/metrics"):
-        argv = [sys.executable, "-S", "-c", MEASURE, OBSAGENT, "scrape", "--json", what]
+    body, url = str(tmp_path / "body"), f"http://{target.address}/metrics"
+    everything = ["--cardinality", f"--expect={body}", url]
+    for what in ([body], [url], everything, ["--twice=1ms", *everything]):
+        argv = [sys.executable, "-S", "-c", MEASURE, OBSAGENT, "scrape", "--json", *what]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
         seconds, cpu, rss, status = map(float, done.stderr.split()[-4:])
         report = json.loads(done.stdout)
         assert status == 0 and (report["samples"], report["series"], report["families"]) == (22000, 22000, 20)
-        print(f"{what}: {len(text) / 1e6:.1f} MB in {seconds:.2f} s ({cpu:.2f} s of CPU), {rss / 1024:.1f} MB")
-        assert rss <= 20 * 1024, f"{rss} kB at most"
+        called = " ".join(what)
+        print(f"{called}: {len(text) / 1e6:.1f} MB in {seconds:.2f} s ({cpu:.2f} s of CPU), {rss / 1024:.1f} MB")
+        twice = "--twice=1ms" in what  # the first one is remembered
+        assert rss <= (21 if twice else 20) * 1024, f"{rss} kB at most"
         assert cpu < 5, "seconds of CPU: many times what a machine of our days needs"
-        assert seconds < 0.5 or not os.environ.get("OBSAGENT_BENCH"), "make bench has the machine to itself"
+        alone = os.environ.get("OBSAGENT_BENCH")  # make bench has the machine to itself
+        assert seconds < 0.5 * (1 + twice) or not alone
 
 
 # ---- the README ----

@@ -84,6 +84,19 @@ static void test_sets(void **state)
     }
 }
 
+/* As a person or another program might lay it out. */
+static void test_reads_any_layout(void **state)
+{
+    struct contract_set set = {0};
+    (void)state;
+    write_file("{\n  \"contract_version\": 1,\n  \"families\": [{\"labels\": [\"b\", \"a\"], \"type\": \"gauge\", "
+               "\"name\": \"x\"}]\n}\n");
+    assert_true(contract_set_read(path, &set, NULL));
+    assert_int_equal(set.n, 1);
+    assert_string_equal(set.v[0].labels[0], "a");
+    contract_set_free(&set);
+}
+
 /* A body that somebody kept will do. */
 static void test_reads_bodies(void **state)
 {
@@ -108,7 +121,8 @@ static void test_refuses(void **state)
     static const struct {
         const char *text, *why;
     } rows[] = {
-        {"{}", "was not written by --save"},
+        {"{}", "neither written by --save nor an exposition: line 1: "},
+        {"{\"families\":[]}", "neither written by --save nor an exposition: line 1: "},
         {"{\"contract_version\":2,\"families\":[]}", "was not written by --save"},
         {"{\"contract_version\":1}", "was not written by --save"},
         {"{\"contract_version\":1,\"families\":[{}]}", "family 1 is not as --save writes it"},
@@ -116,7 +130,7 @@ static void test_refuses(void **state)
          "family 2 is not as --save writes it"},
         {HEAD "{\"name\":\"a\",\"type\":\"counter\"}]}", "family 1 is not"},
         {HEAD "{\"name\":\"a\",\"type\":\"counter\",\"labels\":[1]}]}", "family 1 is not"},
-        {HEAD "{\"name\":\"a\",\"type\":\"counter\",\"labels\":[]}", "line 1: "}, /* half of it is no JSON */
+        {HEAD "{\"name\":\"a\",\"type\":\"counter\",\"labels\":[]}", ":1: "}, /* half of it is no JSON */
         {"a 1\nb\n", "neither written by --save nor an exposition: line 2: "},
     };
     (void)state;
@@ -322,6 +336,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_any_layout),
         cmocka_unit_test(test_sets),   cmocka_unit_test(test_reads_bodies), cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_expect), cmocka_unit_test(test_twice),        cmocka_unit_test(test_save),
         cmocka_unit_test(test_json),   cmocka_unit_test(test_failed_scrapes),
