@@ -18,7 +18,8 @@ struct paint paint_for(FILE *stream);
 /* The text in a colour, or as it is. */
 void paint_add(const struct paint *paint, struct buf *out, enum paint_color color, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Text from outside: control characters and what is no UTF-8 become '?', tabs blanks, so that nobody else writes to our terminal. */
+/* Text from outside: control characters and what is no UTF-8 become '?', tabs blanks, so that nobody but us writes to
+   our terminal. */
 void paint_plain(struct buf *out, struct str text);
 
 #endif

@@ -140,7 +140,7 @@ static const struct schema_field FIELDS[] = {
     {2, "kept", "boolean", NULL, false, "false: a rule dropped it"},
     {2, "labels", "object", NULL, false, "those that its series get"},
     {3, "*", "string", NULL, false, "value of a label"},
-    {1, "series", "array", NULL, false, "those that --explain=SERIES fits, or all, the agent's own behind the target's"},
+    {1, "series", "array", NULL, false, "those that --explain=SERIES fits, or all; the agent's own come last"},
     {2, "series", "string", NULL, false, "as it is exposed"},
     {2, "line", "integer", NULL, false, "of the body; 0: the agent adds it"},
     {2, "with_target", "object", NULL, false, "its labels with those of the target"},

@@ -83,8 +83,8 @@ struct survey;
 /* Keeps the first `keep` errors and duplicates. */
 struct survey *survey_new(size_t keep);
 void survey_free(struct survey *s);
-/* Names that are no UTF-8, or a name that is empty, are errors as well: they are in the agent, unless its rules put them
-   right. Before the first byte; off at first. */
+/* Names that are no UTF-8, or a name that is empty, are errors as well: they are in the agent, unless its rules put
+   them right. Before the first byte; off at first. */
 void survey_check_names(struct survey *s, bool check);
 /* Copied; before the first byte. */
 void survey_watch(struct survey *s, const struct survey_watcher *watcher);
