@@ -15,7 +15,7 @@ enum profile_check {
     PROFILE_UTF8_NAME,    /* a name outside of [a-zA-Z0-9_:] */
     PROFILE_OLD,          /* an explicit timestamp, further back than the limit, ms */
     PROFILE_FUTURE,       /* the same ahead */
-    PROFILE_DUPLICATE,    /* a series that stands twice */
+    PROFILE_DUPLICATE,    /* a series that stands twice, at the time of the scrape */
     PROFILE_NATIVE,       /* a native histogram */
     PROFILE_EXEMPLAR,     /* an exemplar */
     PROFILE_EXEMPLAR_LABELS, /* an exemplar whose labels have more characters than the limit */

@@ -108,7 +108,7 @@ static int64_t measure(const struct profile_watch *w, const struct profile_rule 
     case PROFILE_FUTURE:
         return s->raw->has_ts ? s->raw->ts_ms - w->now_ms : 0;
     case PROFILE_DUPLICATE:
-        return s->first_line != 0;
+        return s->first_line != 0 && !s->raw->has_ts; /* times of its own may differ */
     case PROFILE_NATIVE:
         return s->raw->histogram.p != NULL;
     case PROFILE_EXEMPLAR:

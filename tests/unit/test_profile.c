@@ -41,6 +41,7 @@ static const struct row TABLE[] = {
     {"victoriametrics", EXPOSITION_TEXT, "m 1 1600000000000\nn 1 1700172800001\n",
      "lost 1 1 100000000000|lost 1 2 172800001"},
     {"prometheus", EXPOSITION_TEXT, "m 1\nn 1\nm 2\nm 2\n", "refused 2 3 1"},
+    {"prometheus", EXPOSITION_TEXT, "m 1 1700000000000\nm 2 1700000001000\n", ""},
     {"victoriametrics", EXPOSITION_TEXT, "m 1\nm 2\n", ""},
     {"thanos", EXPOSITION_TEXT, "# TYPE m gauge\n# HELP m x\nm 1\n", "left out 1 1 1"},
     {"elastic", EXPOSITION_TEXT, "# TYPE m_total counter\nm_total 1\n", "left out 1 1 1|left out 1 2 1"},
