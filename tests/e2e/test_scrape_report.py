@@ -37,6 +37,26 @@ def test_reports_of_good_and_bad_bodies():
     assert golden_scrape.run(OBSAGENT)[0] == 1, "the worst of all"
 
 
+TYPES_OF_BODIES = {"openmetrics": "application/openmetrics-text", "protobuf": "application/vnd.google.protobuf"}
+
+
+def test_the_verdict_is_that_of_an_agent(run, tmp_path):
+    """The same bodies as targets of a real one: up where we say good, and the same words where not."""
+    wanted, jobs = {}, ""
+    for body, report in golden_scrape.jsons(OBSAGENT).items():
+        if ".gz" in body:
+            continue
+        content_type = next((v for k, v in TYPES_OF_BODIES.items() if k in body), "text/plain")
+        target = run(Target, (golden_scrape.DATA / body).read_bytes(), None, content_type)
+        wanted[body] = re.sub(r", and \d+ more$", "", report["error"])
+        jobs += f"- {{job_name: {body}, static_configs: [{{targets: ['{target.address}']}}]}}\n"
+    config = f"global: {{scrape_timeout: 10s, scrape_interval: 10s}}\nscrape_configs:\n{jobs}"
+    agent = run(Agent, tmp_path, config + "remote_write: [{url: 'http://127.0.0.1:1/'}]\n")
+    wait_for("all targets", lambda: all(t["health"] != "unknown" for t in agent.targets()))
+    found = {t["labels"]["job"]: (t["health"], t["lastError"]) for t in agent.targets()}
+    assert found == {body: ("down" if error else "up", error) for body, error in wanted.items()}
+
+
 # ---- the schema ----
 
 TYPES = {
