@@ -116,6 +116,7 @@ REMOTE_WAYS = WAYS | {
 DISCOVERIES = {
     "http": "http_sd_configs:\n- url: http://ECHO/%s/json?token=HUSH-sd-query\n  refresh_interval: 1s\nWAY",
     "consul": "consul_sd_configs:\n- server: ECHO\n  path_prefix: /%s\nWAY",
+    "kubelet": "kubelet_sd_configs: # %s\n- node_ip: 127.0.0.1\n  port: PORT\n  scheme: http\nWAY",
     "kubernetes": "kubernetes_sd_configs:\n- role: pod\n  api_server: http://ECHO/%s\nWAY",
 }
 ENVIRONMENT = {
@@ -144,6 +145,7 @@ def job(name, echo, status, way, extra=""):
 
 def discovery(kind, name, echo, status, way):
     text = (DISCOVERIES[kind] % status).replace("WAY", lines(way, "  ").rstrip("\n")).replace("ECHO", echo)
+    text = text.replace("PORT", echo.split(":")[1])
     return f"- job_name: {kind}-{name}-{status}\n{lines(text, '  ')}"
 
 
