@@ -18,6 +18,7 @@
 struct endpoint {
     struct explain_tally tally;
     uint64_t sent, dropped, elsewhere;
+    uint64_t unfit; /* native histograms, which it is not sent */
 };
 
 struct explain {
@@ -35,7 +36,7 @@ struct explain {
     struct labels labels, copy;
     struct buf exposed; /* as text */
     uint64_t line;      /* 0 = made by the agent */
-    bool shown;
+    bool shown, is_histogram;
     struct steps steps;
     struct explain_tally *tally;
 };
@@ -135,11 +136,13 @@ static void unused_merged(void *ctx, const struct labels *merged)
     (void)merged;
 }
 
-static const char *outcome_text(struct explain *e, enum sent_made made, struct buf *out)
+static const char *outcome_text(struct explain *e, enum sent_made made, bool unfit, struct buf *out)
 {
-    if (made == SENT_ALL)
+    if (made == SENT_ALL && !unfit)
         return NULL;
-    if (made == SENT_ELSEWHERE)
+    if (unfit)
+        buf_add_c(out, "not sent: a native histogram, and send_native_histograms is off");
+    else if (made == SENT_ELSEWHERE)
         buf_add_c(out, "not to this one: other members of its group are sent it");
     else
         add_dropped(e, out);
@@ -157,8 +160,10 @@ static void to_endpoint(struct explain *e, size_t i)
     begin_steps(e, &to->tally, &steps, "    ");
     labels_copy(&e->copy, &e->labels);
     enum sent_made made = sent_labels_make(e->groups, i, &e->copy, &trace);
-    to->sent += made == SENT_ALL;
+    bool unfit = made == SENT_ALL && e->is_histogram && !e->subject->config->remotes[i].send_native_histograms;
+    to->sent += made == SENT_ALL && !unfit;
     to->dropped += made == SENT_DROPPED;
+    to->unfit += unfit;
     to->elsewhere += made == SENT_ELSEWHERE;
     if (e->shown && e->json) {
         buf_add_c(&e->told, "{\"name\":");
@@ -167,11 +172,11 @@ static void to_endpoint(struct explain *e, size_t i)
         buf_add_str(&e->told, buf_str(&steps));
         end_list(&e->told);
         buf_add_char(&e->told, ',');
-        add_outcome(e, "sent", outcome_text(e, made, &why), &e->copy);
+        add_outcome(e, "sent", outcome_text(e, made, unfit, &why), &e->copy);
         buf_add_c(&e->told, "},");
     } else if (e->shown) {
         buf_addf(&e->told, "  to %s: ", name);
-        add_outcome(e, "", outcome_text(e, made, &why), &e->copy);
+        add_outcome(e, "", outcome_text(e, made, unfit, &why), &e->copy);
         buf_add_char(&e->told, '\n');
         buf_add_str(&e->told, buf_str(&steps));
     }
@@ -220,6 +225,7 @@ static void on_sample(void *ctx, const struct survey_sample *sample)
     buf_init(&why, 4096);
     e->series++;
     e->line = sample->raw->line;
+    e->is_histogram = sample->raw->histogram.p != NULL;
     name_exposed(e, sample->labels);
     const struct series_origin origin = {s->job, t ? t->labels : NULL, t ? t->labels_n : 0,
                                          t ? t->settings.label_limit : s->job->label_limit};
@@ -249,7 +255,7 @@ static void on_begin(void *ctx, enum exposition_format format)
     explain_tally_clear(&e->metric);
     for (size_t i = 0; i < e->subject->config->remotes_n; i++) {
         struct endpoint *to = &e->endpoints[i];
-        to->sent = to->dropped = to->elsewhere = 0;
+        to->sent = to->dropped = to->elsewhere = to->unfit = 0;
         explain_tally_clear(&to->tally);
     }
 }
@@ -271,6 +277,7 @@ static void on_end(void *ctx, const struct survey_counts *counts)
             labels_push(&e->labels, t->labels[i].name, t->labels[i].value);
         labels_sort(&e->labels);
         e->line = 0;
+        e->is_histogram = false;
         begin_series(e, &e->labels);
         end_series(e, NULL);
     }
@@ -287,6 +294,8 @@ static void add_counts(const struct explain *e, struct buf *out)
         const struct endpoint *to = &e->endpoints[i];
         buf_addf(out, "  to %s: %" PRIu64 " series sent, %" PRIu64 " dropped", e->subject->config->remotes[i].name,
                  to->sent, to->dropped);
+        if (to->unfit)
+            buf_addf(out, ", %" PRIu64 " native histograms not sent", to->unfit);
         if (to->elsewhere)
             buf_addf(out, ", %" PRIu64 " left to its group", to->elsewhere);
         buf_add_c(out, ", those that the agent adds included\n");
@@ -353,8 +362,8 @@ static void on_json(void *ctx, struct buf *out)
         const struct endpoint *to = &e->endpoints[i];
         buf_add_c(out, i ? ",{\"name\":" : "{\"name\":");
         buf_add_json(out, str_of(s->config->remotes[i].name));
-        buf_addf(out, ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"left_to_group\":%" PRIu64 "}", to->sent,
-                 to->dropped, to->elsewhere);
+        buf_addf(out, ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"left_to_group\":%" PRIu64 ",\"histograms_not_sent\":%" PRIu64 "}",
+                 to->sent, to->dropped, to->elsewhere, to->unfit);
     }
     buf_add_c(out, "]},");
 }

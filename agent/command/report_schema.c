@@ -174,6 +174,7 @@ static const struct schema_field FIELDS[] = {
     {2, "sent", "integer", NULL, false, "series it is sent"},
     {2, "dropped", "integer", NULL, false, "series its rules drop"},
     {2, "left_to_group", "integer", NULL, false, "series that others of its group are sent"},
+    {2, "histograms_not_sent", "integer", NULL, false, "native histograms, when send_native_histograms is off"},
     {0, "lint", "array", NULL, false, "promtool's findings, \"METRIC wording\""},
 };
 

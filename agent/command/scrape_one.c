@@ -91,6 +91,8 @@ static void take_make(struct take *t, const struct scrape_flags *f, const struct
     request.timeout_ms = timeout_ms && timeout_ms < request.timeout_ms ? timeout_ms : request.timeout_ms;
     t->started_ms = clock_wall_ms();
     t->survey = survey_new((size_t)f->max_errors);
+    if (f->explain)
+        survey_histograms(t->survey, &s->target->settings);
     survey_check_names(t->survey, relabel_count(s->view.job->metric_relabel) == 0);
     t->rehearsal = rehearsal_new(&s->view, interval_of(f, s), t->started_ms);
     for (size_t i = 0; analyses && i < analyses->n; i++)

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "map.h"
 #include "sampled.h"
+#include "target.h"
 
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ struct survey {
     struct arena arena; /* of one line */
     struct labels labels;
     size_t keep;
+    struct exposition_options options;
     bool begun, check_names;
     struct survey_counts counts;
     struct survey_error *errors;
@@ -336,6 +338,7 @@ struct survey *survey_new(size_t keep)
 {
     struct survey *s = xcalloc(1, sizeof *s);
     s->keep = keep;
+    s->options = (struct exposition_options){.native_histograms = true, .classic_histograms_too = true};
     arena_init(&s->arena);
     labels_init(&s->labels, &s->arena);
     s->parser = exposition_new(0);
@@ -378,10 +381,18 @@ void survey_watch(struct survey *s, const struct survey_watcher *watcher)
     s->watchers[s->watchers_n++] = *watcher;
 }
 
+void survey_histograms(struct survey *s, const struct target_settings *settings)
+{
+    s->options.native_histograms = settings->native_histograms;
+    s->options.classic_histograms_too = settings->classic_histograms_too;
+    s->options.nhcb = settings->nhcb;
+}
+
 void survey_begin(struct survey *s, enum exposition_format format)
 {
     struct exposition_handler handler = {on_sample, on_type, on_help, on_unit, s};
-    struct exposition_options options = {.format = format, .native_histograms = true, .classic_histograms_too = true};
+    struct exposition_options options = s->options;
+    options.format = format;
     s->begun = true;
     s->counts.format = format;
     exposition_begin(s->parser, &options, &handler);

@@ -88,6 +88,10 @@ void survey_free(struct survey *s);
 void survey_check_names(struct survey *s, bool check);
 /* Copied; before the first byte. */
 void survey_watch(struct survey *s, const struct survey_watcher *watcher);
+/* Reads histograms as a target with these settings; without, all that there are, native ones and their classic buckets.
+   Before survey_begin. */
+struct target_settings;
+void survey_histograms(struct survey *s, const struct target_settings *settings);
 /* The format of what follows; before the first byte, text when it is never called. */
 void survey_begin(struct survey *s, enum exposition_format format);
 /* The next piece of the body; never fails: errors are what it is looking for. */

@@ -142,10 +142,13 @@ def labels_of(samples):
     return {frozenset(labels.items()) for labels, _, _ in samples}
 
 
-def test_what_it_says_is_what_each_endpoint_gets(run, tmp_path):
+@pytest.mark.parametrize("native", [False, True], ids=["classic", "native"])
+def test_what_it_says_is_what_each_endpoint_gets(run, tmp_path, native):
     target = run(Target, BODY)
     receivers = [run(Receiver) for _ in range(4)]
     config = JOB % target.address + ENDPOINTS % tuple(receiver.url for receiver in receivers)
+    if native:
+        config = config.replace("  normalize", "  convert_classic_histograms_to_nhcb: true\n  normalize")
     agent = run(Agent, tmp_path, config)
     argv = ("scrape", "--config.file", agent.config_path, "--job=app", f"--target={target.address}")
     code, out, err = obsagent(*argv, "--explain", "--json")
@@ -158,6 +161,10 @@ def test_what_it_says_is_what_each_endpoint_gets(run, tmp_path):
         assert len(sent) == told["endpoints"][n]["sent"] > 0
         wait_for("everything to arrive", lambda: len(labels_of(receiver.snapshot())) >= len(sent))
         assert labels_of(receiver.snapshot()) == sent
-    assert told["endpoints"][2]["left_to_group"] + told["endpoints"][3]["left_to_group"] == 11
+    one, two = told["endpoints"][2:]
+    assert one["left_to_group"] + two["left_to_group"] == told["series_kept"] + 5 == (8 if native else 11)
+    assert one["histograms_not_sent"] + two["histograms_not_sent"] == native
+    names = [series["series"] for series in told["series"]]
+    assert ("sizes" in names, "sizes_count" in names) == (native, not native)
     assert told["target"]["labels"] == {
         "instance": target.address, "job": "app", "stage": "test", "tier": "test"}
