@@ -44,6 +44,7 @@ SRCS := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c scrape/*.c sc
 CXX_SRCS := $(wildcard relabel/*.cc)
 PROTOS := $(wildcard agent/remote/*.proto scrape/parse/*.proto)
 GEN := $(foreach p,$(PROTOS),$(B)/gen/$(basename $(notdir $(p))).pb-c)
+ASSETS := $(patsubst agent/web/assets/%,$(B)/gen/%.inc,$(wildcard agent/web/assets/*))
 LIB_OBJS := $(SRCS:%.c=$(B)/obj/%.o) $(CXX_SRCS:%.cc=$(B)/obj/%.cc.o) $(GEN:%=%.o)
 LIB := $(B)/libobsagent.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -113,6 +114,13 @@ $(B)/gen/$(basename $(notdir $(1))).pb-c.c $(B)/gen/$(basename $(notdir $(1))).p
 	$(V)protoc-c --proto_path=$(dir $(1)) --c_out=$(B)/gen $(1)
 endef
 $(foreach p,$(PROTOS),$(eval $(call PROTO_RULE,$(p))))
+
+# What browsers get, as a C string without indentation.
+$(B)/gen/%.inc: agent/web/assets/%
+	@mkdir -p $(@D)
+	$(V)sed 's/^ *//;s/[\\"]/\\&/g;s/.*/"&\\n"/' $< >$@
+
+$(B)/obj/agent/web/assets.o: $(ASSETS)
 
 # Generated code keeps to its own style: our warnings are not for it.
 $(B)/gen/%.pb-c.o: $(B)/gen/%.pb-c.c

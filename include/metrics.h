@@ -22,6 +22,12 @@
     X(TARGETS, GAUGE, "obsagent_targets", \
       "Targets by state: up, down, unknown, dropped (by relabel_configs), other_shard (another agent's).") \
     X(JOB_TARGETS, GAUGE, "obsagent_job_targets", "Targets by job and state.") \
+    X(DISCOVERY_UP, GAUGE, "obsagent_discovery_up", \
+      "1 when the last look of a source of targets was good, 0 when it failed and its last targets stay.") \
+    X(DISCOVERY_TARGETS, GAUGE, "obsagent_discovery_targets", "Targets that a source knows, before relabeling.") \
+    X(DISCOVERY_FAILURES, COUNTER, "obsagent_discovery_failures_total", "Looks of a source that failed.") \
+    X(DISCOVERY_CHANGED, GAUGE, "obsagent_discovery_last_change_timestamp_seconds", \
+      "When a source last found something else than before, Unix time.") \
     X(SCRAPES, COUNTER, "obsagent_scrapes_total", "Scrapes finished, whatever their result.") \
     X(SCRAPES_FAILED, COUNTER, "obsagent_scrapes_failed_total", "Scrapes that failed, by reason.") \
     X(SCRAPES_SKIPPED, COUNTER, "obsagent_scrapes_skipped_total", \

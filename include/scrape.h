@@ -65,6 +65,10 @@ struct scrape_dropped {
 };
 void scrape_engine_dropped(const struct scrape_engine *e, void (*fn)(void *ctx, const struct scrape_dropped *dropped),
                            void *ctx);
+/* How sources that ask over the network are doing, by job; at most a second old. See discovery.h. From any thread. */
+struct discovery_source_status;
+void scrape_engine_sources(const struct scrape_engine *e,
+                           void (*fn)(void *ctx, const struct discovery_source_status *status), void *ctx);
 /* Which share of the targets is this engine's. */
 struct scrape_sharding {
     unsigned shards, shard, replication;

@@ -23,6 +23,7 @@ struct web_sources {
     void (*reload_state)(void *ctx, bool *ok, int64_t *success_wall_ms);
     void *ctx;
     const char *version;
+    struct history *history; /* filled in by web_start */
     const char *flags_json; /* the command line as a JSON object of text, without secrets; may be NULL */
 };
 
@@ -39,6 +40,8 @@ struct web;
    configuration is bad. */
 struct web *web_start(const struct web_options *options, struct err *err) MUSTCHECK;
 unsigned web_port(const struct web *w);
+/* To be called often, from one thread: takes what the plots show when it is time. */
+void web_tick(struct web *w);
 /* Answers what is in progress, then stops. */
 void web_stop(struct web *w);
 

@@ -15,6 +15,7 @@
 #include "cpus.h"
 #include "discovery.h"
 #include "metadata.h"
+#include "source_board.h"
 #include "worker.h"
 
 #define FLUSH_MS 1000
@@ -24,6 +25,7 @@
 #define CLUSTER_TARGETS 128
 #define WORKERS_MAX BLOCK_LANES_MAX /* a worker is a lane */
 #define DROPPED_KEPT_MAX 1000
+#define BOARD_MS 1000
 
 /* What is remembered of a job for pages. */
 struct job_record {
@@ -45,6 +47,8 @@ struct scrape_engine {
     struct loop *loop;
     struct discovery *discovery;
     struct config *config; /* the generation that discovery reports about */
+    struct loop_timer board_timer;
+    struct source_board *board; /* has a lock of its own */
 
     pthread_mutex_t lock;    /* guards what follows */
     struct worker **workers; /* written once */
@@ -221,6 +225,18 @@ static void forget_jobs(struct scrape_engine *e, const struct config *config)
     }
 }
 
+/* Where sources ask over the network, how they are doing is copied each second. */
+static void update_board(void *ctx)
+{
+    struct scrape_engine *e = ctx;
+    bool asks = false;
+    for (size_t i = 0; i < e->config->jobs_n; i++)
+        asks |= e->config->jobs[i].sd_n > 0;
+    source_board_update(e->board, e->discovery);
+    if (asks)
+        loop_timer_set(e->loop, &e->board_timer, loop_now(e->loop) + BOARD_MS, update_board, e);
+}
+
 struct apply {
     struct scrape_engine *engine;
     struct config *config;
@@ -237,6 +253,7 @@ static void apply_now(void *ctx)
     budget_set_total(e->budget, apply->config->total_series_limit);
     e->config = apply->config;
     discovery_apply(e->discovery, e->config);
+    update_board(e);
     if (old)
         config_unref(old);
     pthread_mutex_lock(&e->lock);
@@ -267,6 +284,7 @@ struct scrape_engine *scrape_engine_new(const struct scrape_options *options)
     atomic_init(&e->flush_ms, FLUSH_MS);
     pthread_mutex_init(&e->lock, NULL);
     e->loop = loop_new();
+    e->board = source_board_new();
     e->discovery = discovery_new(e->loop, e->user_agent, on_discovered, e);
     sigset_t all, old;
     sigfillset(&all);
@@ -278,6 +296,12 @@ struct scrape_engine *scrape_engine_new(const struct scrape_options *options)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_setname_np(e->thread, "discovery");
     return e;
+}
+
+void scrape_engine_sources(const struct scrape_engine *e,
+                           void (*fn)(void *ctx, const struct discovery_source_status *status), void *ctx)
+{
+    source_board_each(e->board, fn, ctx);
 }
 
 void scrape_engine_apply(struct scrape_engine *e, struct config *config)
@@ -306,6 +330,7 @@ void scrape_engine_free(struct scrape_engine *e)
         return;
     scrape_engine_stop(e, 0);
     discovery_free(e->discovery);
+    source_board_free(e->board);
     for (size_t i = 0; i < e->workers_n; i++)
         worker_free(e->workers[i]);
     for (size_t i = 0; i < e->jobs_n; i++) {

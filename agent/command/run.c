@@ -299,6 +299,8 @@ static void serve(struct agent *a)
         adjust_flush(a);
         clock_watch_look(&a->clock);
         remote_store_rejects(a->remote);
+        if (a->web)
+            web_tick(a->web);
         auto_reload(a);
     }
 }

@@ -198,6 +198,28 @@ void api_scrape_pools(struct buf *out, const struct web_view *view)
 
 /* ---- status ---- */
 
+void api_discovery(struct buf *out, const struct web_view *view)
+{
+    api_begin(out);
+    buf_add_c(out, "{\"sources\":[");
+    for (size_t i = 0; i < view->sources_n; i++) {
+        const struct discovery_source_status *s = &view->sources[i];
+        buf_add_c(out, i > 0 ? ",{\"job\":" : "{\"job\":");
+        add_string(out, s->job);
+        buf_add_c(out, ",\"kind\":");
+        add_string(out, s->kind);
+        buf_addf(out, ",\"number\":%zu,\"where\":", view_source_number(view, i));
+        add_string(out, s->detail);
+        buf_addf(out, ",\"looked\":%s,\"error\":", s->looked ? "true" : "false");
+        add_string(out, s->error);
+        buf_addf(out, ",\"failures\":%" PRIu64 ",\"targets\":%zu,\"lastChange\":", s->failures, s->sets);
+        add_time(out, s->changed_ms);
+        buf_add_char(out, '}');
+    }
+    buf_add_c(out, "]}");
+    api_end(out);
+}
+
 void api_config(struct buf *out, const struct web_view *view)
 {
     api_begin(out);

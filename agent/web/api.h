@@ -19,6 +19,9 @@ void api_labels(struct buf *out, const struct label *v, size_t n);
 void api_targets(struct buf *out, const struct web_view *view, const char *state, const char *pool);
 /* /api/v1/scrape_pools. Needs VIEW_JOBS. */
 void api_scrape_pools(struct buf *out, const struct web_view *view);
+/* /api/v1/status/discovery: {"sources":[{"job":"","kind":"","number":0,"where":"","looked":true,"error":"",
+   "failures":0,"targets":0,"lastChange":"<RFC 3339>"}]}. Needs VIEW_SOURCES. */
+void api_discovery(struct buf *out, const struct web_view *view);
 void api_config(struct buf *out, const struct web_view *view);
 /* /api/v1/status/flags, from an object of names and values as text; NULL = none. */
 void api_flags(struct buf *out, const char *flags_json);

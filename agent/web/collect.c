@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void emit(struct metric_out *out, enum metric_id id, uint64_t value)
@@ -83,6 +84,25 @@ static void collect_jobs(const struct web_view *view, struct metric_out *out)
             metric_emit(out, METRIC_SERIES_LIMITED, (double)j->limited, "job", j->job, "label", j->limited_label, NULL);
         if (view->sharding.shards > 1)
             metric_emit(out, METRIC_JOB_TARGETS, (double)j->other_shard, "job", j->job, "state", "other_shard", NULL);
+    }
+}
+
+/* A job may have several sources of a kind: they are numbered as in the configuration. */
+static void collect_discovery(const struct web_view *view, struct metric_out *out)
+{
+    for (size_t i = 0; i < view->sources_n; i++) {
+        const struct discovery_source_status *s = &view->sources[i];
+        char number[24];
+        snprintf(number, sizeof number, "%zu", view_source_number(view, i));
+        const struct {
+            enum metric_id id;
+            double value;
+        } rows[] = {{METRIC_DISCOVERY_UP, s->looked && !s->error[0]},
+                    {METRIC_DISCOVERY_TARGETS, (double)s->sets},
+                    {METRIC_DISCOVERY_FAILURES, (double)s->failures},
+                    {METRIC_DISCOVERY_CHANGED, (double)s->changed_ms / 1000}};
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
+            metric_emit(out, rows[k].id, rows[k].value, "job", s->job, "kind", s->kind, "number", number, NULL);
     }
 }
 
@@ -172,6 +192,7 @@ void collect_view(const struct web_view *view, struct metric_out *out)
     collect_log(out);
     collect_totals(&view->totals, out);
     collect_jobs(view, out);
+    collect_discovery(view, out);
     collect_books(view, out);
     collect_queue(&view->queue, out);
     for (size_t i = 0; i < view->remotes_n; i++)
@@ -182,7 +203,7 @@ void collect_sources(void *ctx, struct metric_out *out)
 {
     const struct web_sources *sources = ctx;
     struct web_view view;
-    view_take(&view, sources, VIEW_JOBS | VIEW_REMOTES | VIEW_BOOKS);
+    view_take(&view, sources, VIEW_JOBS | VIEW_SOURCES | VIEW_REMOTES | VIEW_BOOKS);
     collect_view(&view, out);
     view_free(&view);
 }

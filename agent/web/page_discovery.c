@@ -69,26 +69,19 @@ static void add_form(struct buf *out, const struct web_view *v, const struct pag
     page_option(out, "", "active and dropped", f->state);
     page_option(out, "active", "active", f->state);
     page_option(out, "dropped", "dropped", f->state);
-    buf_add_c(out, "</select>");
+    page_select_end(out);
     page_form_end(out, f->text, "URL or label");
 }
 
 /* ---- the table of jobs ---- */
 
-static void cell_count(struct buf *out, const char *name, uint64_t n)
-{
-    buf_addf(out, "<td class=\"num\" data-l=\"%s\">", name);
-    page_count(out, n);
-    buf_add_c(out, "</td>");
-}
-
 static void add_jobs(struct buf *out, const struct web_view *v)
 {
     bool shared = v->sharding.shards > 1;
     buf_addf(out,
-             "<table><thead><tr><th>Job</th><th class=\"num\">Found</th><th class=\"num\">Active</th>"
-             "<th class=\"num\">Dropped by rules</th>%s</tr></thead><tbody>\n",
-             shared ? "<th class=\"num\">Of other shards</th>" : "");
+             "<table><thead><tr><th scope=\"col\">Job</th><th scope=\"col\" class=\"num\">Found</th><th scope=\"col\" class=\"num\">Active</th>"
+             "<th scope=\"col\" class=\"num\">Dropped by rules</th>%s</tr></thead><tbody>\n",
+             shared ? "<th scope=\"col\" class=\"num\">Of other shards</th>" : "");
     for (size_t i = 0; i < v->jobs_n; i++) {
         const struct view_job *j = &v->jobs[i];
         uint64_t active = j->up + j->down + j->unknown;
@@ -97,14 +90,58 @@ static void add_jobs(struct buf *out, const struct web_view *v)
         buf_add_c(out, "\">");
         page_text(out, j->job);
         buf_add_c(out, "</a></td>");
-        cell_count(out, "Found", active + j->dropped + j->other_shard);
-        cell_count(out, "Active", active);
-        cell_count(out, "Dropped", j->dropped);
+        page_cell_count(out, "Found", active + j->dropped + j->other_shard);
+        page_cell_count(out, "Active", active);
+        page_cell_count(out, "Dropped", j->dropped);
         if (shared)
-            cell_count(out, "Of other shards", j->other_shard);
+            page_cell_count(out, "Of other shards", j->other_shard);
         buf_add_c(out, "</tr>\n");
     }
     buf_add_c(out, "</tbody></table>\n");
+}
+
+/* ---- the table of sources ---- */
+
+static void add_source(struct buf *out, const struct web_view *v, const struct discovery_source_status *s)
+{
+    const char *colour = !s->looked ? "dim" : s->error[0] ? "bad" : "good";
+    buf_add_c(out, "<tr><td data-l=\"Job\">");
+    page_text(out, s->job);
+    buf_add_c(out, "</td><td data-l=\"Source\">");
+    page_text(out, s->kind);
+    buf_add_c(out, "<div class=\"dim\">");
+    page_text(out, s->detail);
+    buf_add_c(out, "</div></td><td data-l=\"State\">");
+    page_badge(out, colour, !s->looked ? "first look" : s->error[0] ? "fails" : "good");
+    if (s->error[0]) {
+        buf_add_c(out, "<div class=\"err\">");
+        page_text(out, s->error);
+        buf_add_c(out, "</div>");
+    }
+    buf_add_c(out, "</td>");
+    page_cell_count(out, "Targets", s->sets);
+    page_cell_count(out, "Failures", s->failures);
+    buf_add_c(out, "<td class=\"num\" data-l=\"Last change\">");
+    page_ago(out, v->now_ms, s->changed_ms);
+    buf_add_c(out, "</td></tr>\n");
+}
+
+static void add_sources(struct buf *out, const struct web_view *v, const struct page_filter *f)
+{
+    bool any = false;
+    for (size_t i = 0; i < v->sources_n; i++) {
+        if (f->job[0] && strcmp(f->job, v->sources[i].job) != 0)
+            continue;
+        if (!any)
+            buf_add_c(out, "<h2>Sources</h2>\n<table id=\"sources\" data-live><thead><tr><th scope=\"col\">Job</th>"
+                           "<th scope=\"col\">Source</th><th scope=\"col\">State</th>"
+                           "<th scope=\"col\" class=\"num\">Targets</th><th scope=\"col\" class=\"num\">Failures</th>"
+                           "<th scope=\"col\" class=\"num\">Last change</th></tr></thead><tbody>\n");
+        any = true;
+        add_source(out, v, &v->sources[i]);
+    }
+    if (any)
+        buf_add_c(out, "</tbody></table>\n");
 }
 
 /* ---- rows ---- */
@@ -172,7 +209,7 @@ static void begin_job(struct buf *out, struct str job)
 {
     buf_add_c(out, "<h2>");
     buf_add_html(out, job);
-    buf_add_c(out, "</h2>\n<table class=\"found\"><thead><tr><th>Discovered labels</th><th>What becomes of it</th></tr>"
+    buf_add_c(out, "</h2>\n<table class=\"found\"><thead><tr><th scope=\"col\">Discovered labels</th><th scope=\"col\">What becomes of it</th></tr>"
                    "</thead><tbody>\n");
 }
 
@@ -217,6 +254,7 @@ void page_discovery(struct buf *out, const struct web_view *view, const struct p
     size_t n;
     page_begin(out, "Service discovery", "/service-discovery");
     add_jobs(out, view);
+    add_sources(out, view, filter);
     add_form(out, view, filter);
     const struct scrape_status **rows = choose(view, filter, &n);
     size_t from = filter->from < n ? filter->from : n;

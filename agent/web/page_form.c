@@ -11,7 +11,12 @@ void page_form_begin(struct buf *out, const char *action)
 
 void page_select(struct buf *out, const char *name, const char *label)
 {
-    buf_addf(out, "<select name=\"%s\" aria-label=\"%s\">", name, label);
+    buf_addf(out, "<label>%s <select name=\"%s\">", label, name);
+}
+
+void page_select_end(struct buf *out)
+{
+    buf_add_c(out, "</select></label>");
 }
 
 void page_option(struct buf *out, const char *value, const char *text, const char *chosen)
@@ -29,14 +34,14 @@ void page_select_job(struct buf *out, const struct web_view *v, const char *chos
     page_option(out, "", "all jobs", chosen);
     for (size_t i = 0; i < v->jobs_n; i++)
         page_option(out, v->jobs[i].job, v->jobs[i].job, chosen);
-    buf_add_c(out, "</select>");
+    page_select_end(out);
 }
 
 void page_form_end(struct buf *out, const char *text, const char *placeholder)
 {
-    buf_addf(out, "<input type=\"search\" name=\"text\" aria-label=\"Text\" placeholder=\"%s\" value=\"", placeholder);
+    buf_addf(out, "<label class=\"wide\">%s <input type=\"search\" name=\"text\" value=\"", placeholder);
     page_text(out, text);
-    buf_add_c(out, "\"><button>Show</button></form>\n");
+    buf_add_c(out, "\"></label><button>Show</button></form>\n");
 }
 
 /* ---- matching ---- */
@@ -74,23 +79,56 @@ void page_url_escaped(struct buf *out, struct str s)
     }
 }
 
-static void add_parameter(struct buf *out, const char *name, const char *value)
+static void add_parameter(struct buf *out, const char **before, const char *name, const char *value)
 {
     if (!value[0])
         return;
-    buf_addf(out, "%s=", name);
+    buf_addf(out, "%s%s=", *before, name);
     page_url_escaped(out, str_of(value));
-    buf_add_c(out, "&amp;");
+    *before = "&amp;";
+}
+
+void page_href(struct buf *out, const char *path, const struct page_filter *f)
+{
+    const char *before = "?";
+    buf_addf(out, "href=\"%s", path);
+    add_parameter(out, &before, "job", f->job);
+    add_parameter(out, &before, "health", f->health);
+    add_parameter(out, &before, "state", f->state);
+    add_parameter(out, &before, "text", f->text);
+    add_parameter(out, &before, "sort", f->sort);
+    if (f->from > 0)
+        buf_addf(out, "%sfrom=%zu", before, f->from);
+    buf_add_char(out, '"');
 }
 
 static void add_page_link(struct buf *out, const char *path, const struct page_filter *f, size_t from, const char *text)
 {
-    buf_addf(out, "<a href=\"%s?", path);
-    add_parameter(out, "job", f->job);
-    add_parameter(out, "health", f->health);
-    add_parameter(out, "state", f->state);
-    add_parameter(out, "text", f->text);
-    buf_addf(out, "from=%zu\">%s</a>", from, text);
+    struct page_filter there = *f;
+    there.from = from;
+    buf_add_c(out, "<a ");
+    page_href(out, path, &there);
+    buf_addf(out, ">%s</a>", text);
+}
+
+/* ---- columns that rows can be sorted by ---- */
+
+void page_sort_head(struct buf *out, const char *path, const struct page_filter *f, const char *key, const char *name,
+                    bool number)
+{
+    bool down = f->sort[0] == '-';
+    bool here = strcmp(f->sort + down, key) == 0;
+    char next[32] = "-";
+    /* Of numbers the largest are looked for first. */
+    bool to_down = here ? !down : number;
+    strncat(next, key, sizeof next - 2);
+    struct page_filter there = *f;
+    there.sort = to_down ? next : key;
+    there.from = 0;
+    buf_addf(out, "<th scope=\"col\"%s%s><a ", number ? " class=\"num\"" : "",
+             !here ? "" : down ? " aria-sort=\"descending\"" : " aria-sort=\"ascending\"");
+    page_href(out, path, &there);
+    buf_addf(out, ">%s</a></th>", name);
 }
 
 void page_pages(struct buf *out, const char *path, const struct page_filter *f, size_t found)

@@ -5,180 +5,194 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void tile_begin(struct buf *out, const char *name, const char *class)
+/* A day or less of room is worth a word. */
+#define ROOM_SHORT_S 86400
+
+/* ---- what is not well ---- */
+
+struct verdict {
+    struct buf *out;
+    size_t n; /* sentences */
+};
+
+static void say(struct verdict *d, const char *colour, const char *word)
 {
-    buf_addf(out, "<div class=\"tile%s%s\"><span>%s</span><b>", *class ? " " : "", class, name);
+    if (d->n++ == 0)
+        buf_add_c(d->out, "<ul class=\"verdict\" id=\"verdict\" data-live>");
+    buf_addf(d->out, "<li class=\"%s\"><b>%s</b> ", colour, word);
 }
 
-static void tile_end(struct buf *out)
+static void said(struct verdict *d)
 {
-    buf_add_c(out, "</b></div>");
+    buf_add_c(d->out, "</li>\n");
 }
 
-static void tile_count(struct buf *out, const char *name, uint64_t n, const char *class)
+static void say_text(struct verdict *d, const char *colour, const char *word, const char *text)
 {
-    tile_begin(out, name, n ? class : "");
-    page_count(out, n);
-    tile_end(out);
+    say(d, colour, word);
+    page_text(d->out, text);
+    said(d);
 }
 
-static void tile_size(struct buf *out, const char *name, double bytes)
+static void judge_endpoint(struct verdict *d, const struct remote_status *r)
 {
-    if (bytes <= 0)
+    if (r->state == REMOTE_IDLE || r->state == REMOTE_OK)
         return;
-    tile_begin(out, name, "");
-    page_size(out, (uint64_t)bytes);
-    tile_end(out);
+    say(d, r->state == REMOTE_RETRYING ? "warn" : "bad", "Endpoint");
+    page_text(d->out, r->name);
+    buf_addf(d->out, ": %s", page_endpoint_word(r->state));
+    if (r->last_error[0]) {
+        buf_add_c(d->out, ", ");
+        page_text(d->out, r->last_error);
+    }
+    said(d);
 }
+
+static void judge_targets(struct verdict *d, const struct web_view *v)
+{
+    uint64_t down = v->totals.targets_down, limited = 0;
+    for (size_t i = 0; i < v->jobs_n; i++)
+        limited += v->jobs[i].limited;
+    if (down) {
+        say(d, "bad", "Targets");
+        buf_addf(d->out, "<a href=\"/targets?health=down\">%llu %s down</a>", (unsigned long long)down,
+                 down == 1 ? "target is" : "targets are");
+        said(d);
+    }
+    if (limited) {
+        say(d, "warn", "Limits");
+        page_count(d->out, limited);
+        buf_add_c(d->out, " series are kept out by a series limit; <a href=\"/targets?sort=-series\">targets</a> "
+                          "say which label grew");
+        said(d);
+    }
+}
+
+static void judge_buffer(struct verdict *d, const struct web_view *v)
+{
+    uint64_t lost = view_sum(v, "lost", NULL);
+    double growth = history_growth(v->history, v->history_n);
+    const struct queue_stats *q = &v->queue;
+    if (q->disk_error[0]) {
+        say(d, "bad", "Disk");
+        buf_add_c(d->out, "The buffer's disk fails, samples stay in memory: ");
+        page_text(d->out, q->disk_error);
+        said(d);
+    }
+    if (growth > 0 && q->disk_bytes && q->disk_bytes_max > q->disk_bytes &&
+        (double)(q->disk_bytes_max - q->disk_bytes) / growth < ROOM_SHORT_S) {
+        say(d, "warn", "Buffer");
+        page_room(d->out, v);
+        said(d);
+    }
+    if (lost) {
+        say(d, "warn", "Loss");
+        page_count(d->out, lost);
+        buf_add_c(d->out, " samples were lost since the start; the <a href=\"/queue\">buffer's page</a> says why");
+        said(d);
+    }
+}
+
+static void judge(struct buf *out, const struct web_view *v)
+{
+    struct verdict d = {.out = out};
+    if (!v->ready)
+        say_text(&d, "warn", "Not ready:", v->not_ready.msg);
+    if (v->loaded_ms && !v->reload_ok)
+        say_text(&d, "warn", "Configuration", "The last reload failed; the one before it is in use");
+    if (v->remotes_n == 0)
+        say_text(&d, "warn", "Endpoints", "No remote_write endpoint is configured: samples go nowhere.");
+    for (size_t i = 0; i < v->remotes_n; i++)
+        judge_endpoint(&d, &v->remotes[i]);
+    judge_targets(&d, v);
+    judge_buffer(&d, v);
+    if (d.n == 0)
+        say_text(&d, "good", "All is well:", "targets answer, samples arrive, nothing was lost.");
+    buf_add_c(out, "</ul>\n");
+}
+
+/* ---- numbers ---- */
 
 static void add_process(struct buf *out, const struct web_view *v)
 {
     const struct process_stats *p = &v->process;
     double age_s = (double)v->now_ms / 1000 - p->start_seconds;
-    tile_size(out, "memory (resident)", p->rss_bytes);
-    tile_size(out, "memory (anonymous)", p->anon_bytes);
+    if (p->rss_bytes > 0) {
+        page_tile_begin(out, "memory", "");
+        page_size(out, (uint64_t)p->rss_bytes);
+        if (p->anon_bytes > 0) {
+            buf_add_c(out, "<small>anonymous ");
+            page_size(out, (uint64_t)p->anon_bytes);
+            buf_add_c(out, "</small>");
+        }
+        page_tile_end(out);
+    }
     if (p->start_seconds > 0 && age_s > 0) {
-        tile_begin(out, "CPU, average", "");
-        buf_addf(out, "%.2f %%", 100 * p->cpu_seconds / age_s);
-        tile_end(out);
-        tile_begin(out, "running for", "");
+        page_tile_begin(out, "CPU, average", "");
+        buf_addf(out, "%.2f %%<small>running for ", 100 * p->cpu_seconds / age_s);
         page_seconds(out, age_s);
-        tile_end(out);
+        buf_add_c(out, "</small>");
+        page_tile_end(out);
     }
 }
 
-static uint64_t sum_buffered(const struct web_view *v)
+static void add_targets_tile(struct buf *out, const struct web_view *v)
 {
-    uint64_t n = 0;
+    const struct scrape_totals *t = &v->totals;
+    uint64_t all = t->targets_up + t->targets_down + t->targets_unknown;
+    page_tile_begin(out, "targets up", t->targets_down ? "bad" : "");
+    page_count(out, t->targets_up);
+    buf_add_c(out, " of ");
+    page_count(out, all);
+    if (t->targets_unknown)
+        buf_addf(out, "<small>%llu not scraped yet</small>", (unsigned long long)t->targets_unknown);
+    page_tile_end(out);
+}
+
+static void add_waiting_tile(struct buf *out, const struct web_view *v)
+{
+    uint64_t samples = 0;
     for (size_t i = 0; i < v->remotes_n; i++)
-        n += v->remotes[i].queue.buffered_samples;
-    return n;
+        samples += v->remotes[i].queue.buffered_samples;
+    page_tile_begin(out, "samples waiting", "");
+    page_count(out, samples);
+    buf_add_c(out, "<small>");
+    page_room(out, v);
+    buf_add_c(out, "</small>");
+    page_tile_end(out);
+}
+
+static void add_scraped_tile(struct buf *out, const struct web_view *v)
+{
+    double rate = history_scraped(v->history, v->history_n);
+    page_tile_begin(out, "samples scraped", "");
+    page_count(out, view_sum(v, "scraped", NULL));
+    if (rate > 0)
+        buf_addf(out, "<small>%.*f a second</small>", rate < 100 ? 1 : 0, rate);
+    page_tile_end(out);
 }
 
 static void add_tiles(struct buf *out, const struct web_view *v)
 {
-    const struct scrape_totals *t = &v->totals;
-    buf_add_c(out, "<div class=\"tiles\">");
-    tile_count(out, "targets up", t->targets_up, "");
-    tile_count(out, "targets down", t->targets_down, "bad");
-    if (t->targets_unknown)
-        tile_count(out, "not scraped yet", t->targets_unknown, "");
+    buf_add_c(out, "<div id=\"numbers\" data-live>");
+    page_tiles_begin(out);
+    add_targets_tile(out, v);
     if (v->sharding.shards > 1) {
-        tile_begin(out, "shard", "");
+        page_tile_begin(out, "shard", "");
         buf_addf(out, "%u of %u", v->sharding.shard, v->sharding.shards);
-        tile_end(out);
+        page_tile_end(out);
     }
-    tile_count(out, "live series", t->series, "");
-    tile_count(out, "samples scraped", view_sum(v, "scraped", NULL), "");
-    tile_count(out, "samples delivered", view_sum(v, "delivered", NULL), "");
-    tile_count(out, "samples buffered", sum_buffered(v), "");
-    tile_count(out, "samples lost", view_sum(v, "lost", NULL), "bad");
+    page_tile_count(out, "live series", v->totals.series, "");
+    add_scraped_tile(out, v);
+    page_tile_count(out, "samples delivered", view_sum(v, "delivered", NULL), "");
+    add_waiting_tile(out, v);
+    page_tile_count(out, "samples lost", view_sum(v, "lost", NULL), "bad");
     add_process(out, v);
+    page_tiles_end(out);
     buf_add_c(out, "</div>\n");
 }
 
-static void add_notes(struct buf *out, const struct web_view *v)
-{
-    if (!v->ready) {
-        buf_add_c(out, "<p class=\"note\">Not ready: ");
-        page_text(out, v->not_ready.msg);
-        buf_add_c(out, "</p>");
-    }
-    if (v->queue.disk_error[0]) {
-        buf_add_c(out, "<p class=\"note\">The buffer's disk fails, samples stay in memory: ");
-        page_text(out, v->queue.disk_error);
-        buf_add_c(out, "</p>");
-    }
-}
-
-static void state_badge(struct buf *out, enum remote_state state)
-{
-    const char *colour = state == REMOTE_OK ? "good" : state == REMOTE_IDLE ? "dim" :
-                         state == REMOTE_RETRYING ? "warn" : "bad";
-    page_badge(out, colour, view_remote_state(state));
-}
-
-static void cell_count(struct buf *out, const char *name, uint64_t n)
-{
-    buf_addf(out, "<td class=\"num\" data-l=\"%s\">", name);
-    page_count(out, n);
-    buf_add_c(out, "</td>");
-}
-
-static void add_endpoint_state(struct buf *out, const struct web_view *v, const struct remote_status *r)
-{
-    buf_add_c(out, "<td data-l=\"State\">");
-    state_badge(out, r->state);
-    if (r->last_status)
-        buf_addf(out, " <span class=\"dim\">HTTP %ld</span>", r->last_status);
-    if (r->next_try_in_ms > 0) {
-        buf_add_c(out, " <span class=\"dim\">next try in ");
-        page_seconds(out, (double)r->next_try_in_ms / 1000);
-        buf_add_c(out, "</span>");
-    }
-    buf_add_c(out, "<div class=\"dim\">last success ");
-    page_ago(out, v->now_ms, r->last_success_wall_ms);
-    buf_add_c(out, "</div>");
-    if (r->last_error[0]) {
-        buf_add_c(out, "<div class=\"err\">");
-        page_text(out, r->last_error);
-        buf_add_c(out, "</div>");
-    }
-    buf_add_c(out, "</td>");
-}
-
-static void add_filtered(struct buf *out, const struct web_view *v, const char *endpoint)
-{
-    uint64_t routed = view_sum(v, "routed", endpoint);
-    buf_add_c(out, "<td class=\"num\" data-l=\"Filtered\">");
-    page_count(out, view_sum(v, "filtered", endpoint));
-    if (routed) {
-        buf_add_c(out, "<div class=\"dim\">elsewhere in its group ");
-        page_count(out, routed);
-        buf_add_c(out, "</div>");
-    }
-    buf_add_c(out, "</td>");
-}
-
-static void add_endpoint(struct buf *out, const struct web_view *v, const struct remote_status *r)
-{
-    buf_add_c(out, "<tr><td data-l=\"Endpoint\"><b>");
-    page_text(out, r->name);
-    buf_add_c(out, "</b><div class=\"dim\">");
-    page_text(out, r->url);
-    buf_add_c(out, "</div></td>");
-    add_endpoint_state(out, v, r);
-    cell_count(out, "Delivered", view_sum(v, "delivered", r->name));
-    add_filtered(out, v, r->name);
-    buf_add_c(out, "<td class=\"num\" data-l=\"Buffered\">");
-    page_count(out, r->queue.buffered_samples);
-    if (r->queue.oldest_wall_ms) {
-        buf_add_c(out, "<div class=\"dim\">oldest ");
-        page_ago(out, v->now_ms, r->queue.oldest_wall_ms);
-        buf_add_c(out, "</div>");
-    }
-    buf_add_c(out, "</td>");
-    uint64_t lost = view_sum(v, "lost", r->name);
-    buf_addf(out, "<td class=\"num%s\" data-l=\"Lost\">", lost ? " err" : "");
-    page_count(out, lost);
-    buf_add_c(out, "</td></tr>\n");
-}
-
-static void add_endpoints(struct buf *out, const struct web_view *v)
-{
-    buf_add_c(out, "<h2>Endpoints</h2>\n");
-    if (v->remotes_n == 0) {
-        buf_add_c(out, "<p class=\"note\">No remote_write endpoint is configured: samples go nowhere.</p>");
-        return;
-    }
-    buf_add_c(out, "<table class=\"ends\"><thead><tr><th>Endpoint</th><th>State</th>"
-                   "<th class=\"num\">Delivered</th>"
-                   "<th class=\"num\">Filtered</th><th class=\"num\">Buffered</th><th class=\"num\">Lost</th>"
-                   "</tr></thead><tbody>\n");
-    for (size_t i = 0; i < v->remotes_n; i++)
-        add_endpoint(out, v, &v->remotes[i]);
-    buf_add_c(out, "</tbody></table>\n");
-}
+/* ---- jobs ---- */
 
 static void add_job(struct buf *out, const struct web_view *v, const struct view_job *j)
 {
@@ -192,21 +206,22 @@ static void add_job(struct buf *out, const struct web_view *v, const struct view
     snprintf(text, sizeof text, "%llu of %llu up", (unsigned long long)j->up, (unsigned long long)active);
     page_badge(out, j->down ? "bad" : j->up ? "good" : "dim", active ? text : "no targets");
     buf_add_c(out, "</td>");
-    cell_count(out, "Down", j->down);
-    cell_count(out, "Unknown", j->unknown);
-    cell_count(out, "Dropped", j->dropped);
+    page_cell_count(out, "Down", j->down);
+    page_cell_count(out, "Unknown", j->unknown);
+    page_cell_count(out, "Dropped", j->dropped);
     if (v->sharding.shards > 1)
-        cell_count(out, "Of other shards", j->other_shard);
+        page_cell_count(out, "Of other shards", j->other_shard);
     buf_add_c(out, "</tr>\n");
 }
 
 static void add_jobs(struct buf *out, const struct web_view *v)
 {
     buf_addf(out,
-             "<h2>Jobs</h2>\n<table><thead><tr><th>Job</th><th>State</th><th class=\"num\">Down</th>"
-             "<th class=\"num\">Not scraped yet</th><th class=\"num\">Dropped by rules</th>%s</tr></thead>"
-             "<tbody>\n",
-             v->sharding.shards > 1 ? "<th class=\"num\">Of other shards</th>" : "");
+             "<h2>Jobs</h2>\n<table id=\"jobs\" data-live><thead><tr><th scope=\"col\">Job</th>"
+             "<th scope=\"col\">State</th><th scope=\"col\" class=\"num\">Down</th>"
+             "<th scope=\"col\" class=\"num\">Not scraped yet</th>"
+             "<th scope=\"col\" class=\"num\">Dropped by rules</th>%s</tr></thead><tbody>\n",
+             v->sharding.shards > 1 ? "<th scope=\"col\" class=\"num\">Of other shards</th>" : "");
     for (size_t i = 0; i < v->jobs_n; i++)
         add_job(out, v, &v->jobs[i]);
     if (v->jobs_n == 0)
@@ -217,9 +232,10 @@ static void add_jobs(struct buf *out, const struct web_view *v)
 void page_overview(struct buf *out, const struct web_view *view)
 {
     page_begin(out, "Overview", "/");
-    add_notes(out, view);
+    judge(out, view);
     add_tiles(out, view);
-    add_endpoints(out, view);
+    page_plots(out);
+    page_endpoints(out, view);
     add_jobs(out, view);
     page_end(out, view);
 }

@@ -2,6 +2,10 @@
 /* page_targets: every target with its last scrape, chosen by a plain form. */
 #include "page.h"
 
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
 static bool text_matches(const struct scrape_status *s, struct str needle)
 {
     const struct target *t = s->target;
@@ -16,17 +20,95 @@ static bool matches(const struct scrape_status *s, const struct page_filter *f)
            text_matches(s, str_of(f->text));
 }
 
+/* One for each state, with how many there are among what else is chosen. */
+static void add_tabs(struct buf *out, const struct web_view *v, const struct page_filter *f)
+{
+    static const struct {
+        const char *health, *name;
+    } tabs[] = {{"", "all"}, {"up", "up"}, {"down", "down"}, {"unknown", "not scraped yet"}};
+    buf_add_c(out, "<ul class=\"tabs\" aria-label=\"State\">");
+    for (size_t i = 0; i < sizeof tabs / sizeof tabs[0]; i++) {
+        struct page_filter there = *f;
+        size_t n = 0;
+        there.health = tabs[i].health;
+        there.from = 0;
+        for (size_t k = 0; k < v->targets_n; k++)
+            n += matches(&v->targets[k], &there);
+        buf_addf(out, "<li><a%s%s ", i == 2 && n > 0 ? " class=\"bad\"" : "",
+                 strcmp(tabs[i].health, f->health) == 0 ? " aria-current=\"true\"" : "");
+        page_href(out, "/targets", &there);
+        buf_addf(out, ">%s ", tabs[i].name);
+        page_count(out, n);
+        buf_add_c(out, "</a></li>");
+    }
+    buf_add_c(out, "</ul>\n");
+}
+
 static void add_form(struct buf *out, const struct web_view *v, const struct page_filter *f)
 {
     page_form_begin(out, "/targets");
     page_select_job(out, v, f->job);
-    page_select(out, "health", "Health");
-    page_option(out, "", "any health", f->health);
+    page_select(out, "health", "State");
+    page_option(out, "", "any", f->health);
     page_option(out, "up", "up", f->health);
     page_option(out, "down", "down", f->health);
     page_option(out, "unknown", "not scraped yet", f->health);
-    buf_add_c(out, "</select>");
+    page_select_end(out);
+    if (f->sort[0]) {
+        buf_add_c(out, "<input type=\"hidden\" name=\"sort\" value=\"");
+        page_text(out, f->sort);
+        buf_add_c(out, "\">");
+    }
     page_form_end(out, f->text, "URL, label or error");
+}
+
+/* ---- order ---- */
+
+static double value_of(const struct scrape_status *s, const char *key)
+{
+    double value = 0;
+    if (strcmp(key, "state") == 0)
+        value = s->health == SCRAPE_DOWN ? 0 : s->health == SCRAPE_UP ? 1 : 2;
+    else if (strcmp(key, "last") == 0)
+        value = (double)s->last_scrape_wall_ms;
+    else if (strcmp(key, "duration") == 0)
+        value = s->last_duration_s;
+    else if (strcmp(key, "samples") == 0)
+        value = (double)s->last_post_relabel;
+    else if (strcmp(key, "series") == 0)
+        value = (double)s->series;
+    else if (strcmp(key, "size") == 0)
+        value = (double)s->last_body_bytes;
+    return value;
+}
+
+static int by_key(const void *a, const void *b, void *sort)
+{
+    const struct scrape_status *x = *(const struct scrape_status *const *)a;
+    const struct scrape_status *y = *(const struct scrape_status *const *)b;
+    const char *key = sort;
+    bool down = key[0] == '-';
+    double p = value_of(x, key + down), q = value_of(y, key + down);
+    int order = (p > q) - (p < q);
+    if (order == 0)
+        order = strcmp(target_shown_url(x->target), target_shown_url(y->target));
+    if (order == 0)
+        order = (x > y) - (x < y);
+    return down ? -order : order;
+}
+
+/* Those that match, in the order asked for. The caller frees. */
+static const struct scrape_status **choose(const struct web_view *v, const struct page_filter *f, size_t *n)
+{
+    const struct scrape_status **rows = xcalloc(v->targets_n + 1, sizeof *rows);
+    *n = 0;
+    for (size_t i = 0; i < v->targets_n; i++) {
+        if (matches(&v->targets[i], f))
+            rows[(*n)++] = &v->targets[i];
+    }
+    if (f->sort[0])
+        qsort_r(rows, *n, sizeof *rows, by_key, (char *)(uintptr_t)f->sort);
+    return rows;
 }
 
 /* ---- rows ---- */
@@ -45,7 +127,7 @@ static void add_limited(struct buf *out, const struct scrape_status *s)
     buf_add_c(out, ".</div>");
 }
 
-static void add_target(struct buf *out, const struct scrape_status *s)
+static void add_target(struct buf *out, const struct scrape_status *s, bool with_job)
 {
     const struct target *t = s->target;
     buf_add_c(out, "<td data-l=\"Target\">");
@@ -57,7 +139,7 @@ static void add_target(struct buf *out, const struct scrape_status *s)
     }
     page_target_link(out, "/service-discovery", t, "found as");
     buf_add_c(out, "<div>");
-    page_labels(out, t->labels, t->labels_n, "job");
+    page_labels(out, t->labels, t->labels_n, with_job ? NULL : "job");
     buf_add_c(out, "</div>");
     if (s->last_error[0]) {
         buf_add_c(out, "<div class=\"err\">");
@@ -101,19 +183,19 @@ static void add_last_scrape(struct buf *out, const struct scrape_status *s)
     buf_add_c(out, "</td>");
 }
 
-static void add_row(struct buf *out, const struct web_view *v, const struct scrape_status *s)
+static void add_row(struct buf *out, const struct web_view *v, const struct scrape_status *s, bool with_job)
 {
     const char *colour = s->health == SCRAPE_UP ? "good" : s->health == SCRAPE_DOWN ? "bad" : "dim";
     buf_add_c(out, "<tr><td data-l=\"State\">");
     page_badge(out, colour, view_health(s->health));
     buf_add_c(out, "</td>");
-    add_target(out, s);
+    add_target(out, s, with_job);
     add_when(out, v, s);
     add_last_scrape(out, s);
     buf_add_c(out, "</tr>\n");
 }
 
-static void begin_job(struct buf *out, const struct web_view *v, struct str job)
+static void add_job_name(struct buf *out, const struct web_view *v, struct str job)
 {
     buf_add_c(out, "<h2>");
     buf_add_html(out, job);
@@ -123,40 +205,55 @@ static void begin_job(struct buf *out, const struct web_view *v, struct str job)
             buf_addf(out, " <small>%llu of %llu up</small>", (unsigned long long)j->up,
                      (unsigned long long)(j->up + j->down + j->unknown));
     }
-    buf_add_c(out, "</h2>\n<table class=\"rows\"><thead><tr><th>State</th><th>Target</th>"
-                   "<th class=\"num\">Last scrape</th><th class=\"num\">Duration</th><th class=\"num\">Samples</th>"
-                   "<th class=\"num\">Series</th><th class=\"num\">Size</th></tr></thead><tbody>\n");
+    buf_add_c(out, "</h2>\n");
 }
 
-static size_t add_rows(struct buf *out, const struct web_view *v, const struct page_filter *f)
+static void begin_table(struct buf *out, const struct page_filter *f)
 {
-    size_t shown = 0, found = 0;
-    struct str job = STR_NULL;
-    for (size_t i = 0; i < v->targets_n; i++) {
-        const struct scrape_status *s = &v->targets[i];
-        if (!matches(s, f) || found++ < f->from || shown >= PAGE_ROWS)
-            continue;
-        if (shown == 0 || !str_eq(job, s->target->job)) {
-            if (shown)
-                buf_add_c(out, "</tbody></table>\n");
-            job = s->target->job;
-            begin_job(out, v, job);
-        }
-        add_row(out, v, s);
-        shown++;
+    static const struct {
+        const char *key, *name;
+        bool number;
+    } columns[] = {{"state", "State", false},      {"url", "Target", false},    {"last", "Last scrape", true},
+                   {"duration", "Duration", true}, {"samples", "Samples", true}, {"series", "Series", true},
+                   {"size", "Size", true}};
+    buf_add_c(out, "<table class=\"rows\"><thead><tr>");
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+        page_sort_head(out, "/targets", f, columns[i].key, columns[i].name, columns[i].number);
+    buf_add_c(out, "</tr></thead><tbody>\n");
+}
+
+/* A table for each job, unless another order is wanted. */
+static void add_rows(struct buf *out, const struct web_view *v, const struct page_filter *f,
+                     const struct scrape_status *const *rows, size_t n)
+{
+    bool sorted = f->sort[0] != '\0';
+    for (size_t i = 0; i < n; i++) {
+        struct str job = rows[i]->target->job;
+        bool first = i == 0 || (!sorted && !str_eq(job, rows[i - 1]->target->job));
+        if (first && i > 0)
+            buf_add_c(out, "</tbody></table>\n");
+        if (first && !sorted)
+            add_job_name(out, v, job);
+        if (first)
+            begin_table(out, f);
+        add_row(out, v, rows[i], sorted);
     }
-    if (shown)
+    if (n > 0)
         buf_add_c(out, "</tbody></table>\n");
-    return found;
 }
 
 void page_targets(struct buf *out, const struct web_view *view, const struct page_filter *filter)
 {
+    size_t n;
     page_begin(out, "Targets", "/targets");
     add_form(out, view, filter);
-    size_t found = add_rows(out, view, filter);
-    if (found == 0)
+    add_tabs(out, view, filter);
+    const struct scrape_status **rows = choose(view, filter, &n);
+    size_t from = filter->from < n ? filter->from : n;
+    add_rows(out, view, filter, rows + from, n - from < PAGE_ROWS ? n - from : PAGE_ROWS);
+    free(rows);
+    if (n == 0)
         buf_add_c(out, "<p class=\"dim\">No target matches.</p>");
-    page_pages(out, "/targets", filter, found);
+    page_pages(out, "/targets", filter, n);
     page_end(out, view);
 }

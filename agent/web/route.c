@@ -3,6 +3,7 @@
 #include "route.h"
 
 #include "api.h"
+#include "assets.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "metrics.h"
@@ -46,7 +47,7 @@ static void answer_view(struct answer *a, const char *content_type, unsigned par
 
 static void get_overview(struct answer *a)
 {
-    answer_view(a, HTML, VIEW_JOBS | VIEW_REMOTES | VIEW_BOOKS | VIEW_PROCESS, page_overview);
+    answer_view(a, HTML, VIEW_JOBS | VIEW_REMOTES | VIEW_BOOKS | VIEW_PROCESS | VIEW_HISTORY, page_overview);
 }
 
 typedef void list_fn(struct buf *out, const struct web_view *view, const struct page_filter *filter);
@@ -54,12 +55,13 @@ typedef void list_fn(struct buf *out, const struct web_view *view, const struct 
 static void answer_list(struct answer *a, list_fn *fn)
 {
     struct page_filter filter = {
-        .job = arg(a, "job"), .health = arg(a, "health"), .state = arg(a, "state"), .text = arg(a, "text")};
+        .job = arg(a, "job"), .health = arg(a, "health"), .state = arg(a, "state"), .text = arg(a, "text"),
+        .sort = arg(a, "sort")};
     struct web_view view;
     uint64_t from;
     if (units_parse_u64(str_of(arg(a, "from")), &from))
         filter.from = from;
-    view_take(&view, &a->options->sources, VIEW_TARGETS);
+    view_take(&view, &a->options->sources, VIEW_TARGETS | VIEW_SOURCES);
     a->reply->content_type = HTML;
     fn(&a->reply->body, &view, &filter);
     view_free(&view);
@@ -77,7 +79,7 @@ static void get_discovery(struct answer *a)
 
 static void get_queue(struct answer *a)
 {
-    answer_view(a, HTML, VIEW_REMOTES | VIEW_BOOKS, page_queue);
+    answer_view(a, HTML, VIEW_REMOTES | VIEW_BOOKS | VIEW_HISTORY, page_queue);
 }
 
 static void get_rejects(struct answer *a)
@@ -93,6 +95,23 @@ static void add_yaml(struct buf *out, const struct web_view *view)
 static void get_config(struct answer *a)
 {
     answer_view(a, TEXT, 0, add_yaml);
+}
+
+static void give_asset(struct answer *a, enum asset asset)
+{
+    a->reply->content_type = asset_content_type(asset);
+    a->reply->keeps = true;
+    buf_add_str(&a->reply->body, asset_text(asset));
+}
+
+static void get_style(struct answer *a)
+{
+    give_asset(a, ASSET_STYLE);
+}
+
+static void get_script(struct answer *a)
+{
+    give_asset(a, ASSET_SCRIPT);
 }
 
 static void get_metrics(struct answer *a)
@@ -240,6 +259,31 @@ static void get_api_runtimeinfo(struct answer *a)
     answer_view(a, JSON, VIEW_PROCESS, api_runtimeinfo);
 }
 
+/* from=N: what is new since an answer whose "next" was N. */
+static void get_api_discovery(struct answer *a)
+{
+    answer_view(a, JSON, VIEW_SOURCES, api_discovery);
+}
+
+static void get_api_history(struct answer *a)
+{
+    struct web_view view;
+    uint64_t from = 0;
+    const char *wanted = arg(a, "from");
+    a->reply->content_type = JSON;
+    if (wanted[0] && !units_parse_u64(str_of(wanted), &from)) {
+        struct err err = {0};
+        (void)err_set(&err, "from must be a number");
+        bad_data(a, &err);
+        return;
+    }
+    view_take(&view, &a->options->sources, VIEW_HISTORY);
+    api_begin(&a->reply->body);
+    history_json(view.history, view.history_n, from, &a->reply->body);
+    api_end(&a->reply->body);
+    view_free(&view);
+}
+
 static void api_unavailable(struct answer *a)
 {
     a->reply->status = 422;
@@ -264,6 +308,8 @@ static const struct route ROUTES[] = {
     {"/queue", false, ROUTE_GET, get_queue},
     {"/rejects", false, ROUTE_GET, get_rejects},
     {"/config", false, ROUTE_GET, get_config},
+    {"/style.css", false, ROUTE_GET, get_style},
+    {"/live.js", false, ROUTE_GET, get_script},
     {"/metrics", false, ROUTE_GET, get_metrics},
     {"/-/healthy", false, ROUTE_GET, get_healthy},
     {"/health", false, ROUTE_GET, get_healthy},
@@ -279,6 +325,8 @@ static const struct route ROUTES[] = {
     {"/api/v1/status/config", false, ROUTE_GET, get_api_config},
     {"/api/v1/status/buildinfo", false, ROUTE_GET, get_api_buildinfo},
     {"/api/v1/status/runtimeinfo", false, ROUTE_GET, get_api_runtimeinfo},
+    {"/api/v1/status/history", false, ROUTE_GET, get_api_history},
+    {"/api/v1/status/discovery", false, ROUTE_GET, get_api_discovery},
     {"/api/v1/query", false, ROUTE_OTHER, api_unavailable},
     {"/api/v1/query_range", false, ROUTE_OTHER, api_unavailable},
     {"/api/v1/query_exemplars", false, ROUTE_OTHER, api_unavailable},

@@ -13,12 +13,14 @@ struct route_request {
     /* The value of a query parameter, or NULL. */
     const char *(*arg)(void *ctx, const char *name);
     void *ctx;
+    bool html; /* who asks is a browser */
 };
 
 struct route_reply {
     unsigned status;
     const char *content_type;
     const char *allow; /* for 405, else NULL */
+    bool keeps;        /* never changes: a browser may keep it */
     struct buf body;   /* by the caller initialised and freed */
 };
 
@@ -30,6 +32,6 @@ void route_answer(const struct web_options *options, const struct route_request 
 const char *route_counted_path(size_t index);
 /* Its index, below ROUTE_COUNTED_MAX. */
 size_t route_counted_index(const char *path);
-#define ROUTE_COUNTED_MAX 40
+#define ROUTE_COUNTED_MAX 48
 
 #endif

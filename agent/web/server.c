@@ -5,6 +5,7 @@
 
 #include "auth.h"
 #include "collect.h"
+#include "history.h"
 #include "listen.h"
 #include "route.h"
 
@@ -76,18 +77,19 @@ static void collect_requests(void *ctx, struct metric_out *out)
 static void add_headers(struct web *w, struct MHD_Response *response, const struct route_reply *reply)
 {
     static const char *const FIXED[][2] = {
-        {"Cache-Control", "no-store"},
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},
         {"Referrer-Policy", "no-referrer"},
         {"Content-Security-Policy",
-         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
-         "base-uri 'none'; frame-ancestors 'none'"},
+         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
     };
     const struct web_config *c = auth_config(w->auth);
     for (size_t i = 0; i < sizeof FIXED / sizeof FIXED[0]; i++)
         (void)MHD_add_response_header(response, FIXED[i][0], FIXED[i][1]);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+                                  reply->keeps ? "private, max-age=31536000, immutable" : "no-store");
     if (reply->allow)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
     if (reply->status == MHD_HTTP_UNAUTHORIZED)
@@ -141,11 +143,19 @@ static enum route_method method_of(const char *method)
     return ROUTE_OTHER;
 }
 
+/* Browsers ask for it by name; curl takes anything. */
+static bool wants_html(struct MHD_Connection *connection)
+{
+    const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    return accept && strstr(accept, "text/html");
+}
+
 static enum MHD_Result answer(struct web *w, struct MHD_Connection *connection, const char *path,
                               const char *method)
 {
     struct route_request request = {
-        .method = method_of(method), .path = path, .arg = find_arg, .ctx = connection};
+        .method = method_of(method), .path = path, .arg = find_arg, .ctx = connection,
+        .html = wants_html(connection)};
     struct route_reply reply = {0};
     buf_init(&reply.body, ANSWER_MAX);
     route_answer(&w->options, &request, &reply);
@@ -243,6 +253,7 @@ static void free_web(struct web *w)
     auth_free(w->auth);
     free((char *)w->options.listen_address);
     free((char *)w->options.web_config_file);
+    history_free(w->options.sources.history);
     free(w);
 }
 
@@ -252,6 +263,7 @@ struct web *web_start(const struct web_options *options, struct err *err)
     w->options = *options;
     w->options.listen_address = xstrdup(options->listen_address);
     w->options.web_config_file = xstrdup(options->web_config_file);
+    w->options.sources.history = history_new();
     w->socket.fd = -1;
     w->auth = auth_new(options->web_config_file, err);
     if (!w->auth || !listen_open(options->listen_address, &w->socket, err) || !start_daemon(w, err)) {
@@ -269,6 +281,11 @@ struct web *web_start(const struct web_options *options, struct err *err)
 unsigned web_port(const struct web *w)
 {
     return w->socket.port;
+}
+
+void web_tick(struct web *w)
+{
+    history_tick(w->options.sources.history, &w->options.sources, clock_mono_ms());
 }
 
 /* Kept-alive connections are idle most of the time: what counts is whether one is being answered. */

@@ -114,6 +114,17 @@ static void add_book(void *ctx, const char *kind, struct str endpoint, struct st
     };
 }
 
+static void add_source(void *ctx, const struct discovery_source_status *status)
+{
+    struct web_view *v = ctx;
+    v->sources = xgrow(v->sources, &v->sources_cap, v->sources_n + 1, sizeof *v->sources);
+    struct discovery_source_status *to = &v->sources[v->sources_n++];
+    *to = *status;
+    to->job = arena_strdup(&v->strings, status->job);
+    to->detail = arena_strdup(&v->strings, status->detail);
+    to->error = arena_strdup(&v->strings, status->error);
+}
+
 void view_take(struct web_view *out, const struct web_sources *sources, unsigned parts)
 {
     *out = (struct web_view){.version = sources->version ? sources->version : "", .now_ms = clock_wall_ms()};
@@ -125,6 +136,8 @@ void view_take(struct web_view *out, const struct web_sources *sources, unsigned
         sources->reload_state(sources->ctx, &out->reload_ok, &out->loaded_ms);
     if (sources->scrape)
         take_scrape(out, sources->scrape, parts);
+    if (sources->scrape && (parts & VIEW_SOURCES))
+        scrape_engine_sources(sources->scrape, add_source, out);
     if (sources->queue)
         queue_stats(sources->queue, &out->queue);
     if (sources->remote && (parts & VIEW_REMOTES))
@@ -135,6 +148,10 @@ void view_take(struct web_view *out, const struct web_sources *sources, unsigned
         ledger_each(sources->ledger, add_book, out);
     if (parts & VIEW_PROCESS)
         process_read(&out->process);
+    if (sources->history && (parts & VIEW_HISTORY)) {
+        out->history = xcalloc(HISTORY_POINTS, sizeof *out->history);
+        out->history_n = history_copy(sources->history, out->history);
+    }
 }
 
 void view_free(struct web_view *view)
@@ -144,9 +161,11 @@ void view_free(struct web_view *view)
     arena_free(&view->strings);
     free(view->targets);
     free(view->jobs);
+    free(view->sources);
     free(view->remotes);
     free(view->rejects);
     free(view->books);
+    free(view->history);
     if (view->config)
         config_unref(view->config);
     *view = (struct web_view){0};
@@ -161,6 +180,15 @@ uint64_t view_sum(const struct web_view *view, const char *kind, const char *end
             sum += b->samples;
     }
     return sum;
+}
+
+size_t view_source_number(const struct web_view *view, size_t index)
+{
+    const struct discovery_source_status *s = &view->sources[index];
+    size_t before = 0;
+    for (size_t i = 0; i < index; i++)
+        before += strcmp(view->sources[i].job, s->job) == 0 && strcmp(view->sources[i].kind, s->kind) == 0;
+    return before;
 }
 
 const char *view_remote_state(enum remote_state state)

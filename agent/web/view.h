@@ -5,6 +5,8 @@
 #define OBSAGENT_WEB_VIEW_H
 
 #include "base/arena.h"
+#include "discovery.h"
+#include "history.h"
 #include "ledger.h"
 #include "process.h"
 #include "web.h"
@@ -17,6 +19,8 @@ enum view_part {
     VIEW_REJECTS = 1 << 3,
     VIEW_BOOKS = 1 << 4,
     VIEW_PROCESS = 1 << 5,
+    VIEW_HISTORY = 1 << 6,
+    VIEW_SOURCES = 1 << 7,
 };
 
 /* One line of the ledger. */
@@ -59,9 +63,13 @@ struct web_view {
     size_t remotes_n, remotes_cap;
     struct remote_reject *rejects; /* newest first */
     size_t rejects_n, rejects_cap;
+    struct discovery_source_status *sources; /* in the order of the configuration */
+    size_t sources_n, sources_cap;
     struct view_book *books;
     size_t books_n, books_cap;
     struct process_stats process;
+    struct history_point *history; /* oldest first */
+    size_t history_n;
 };
 
 /* Fills `out` with the parts asked for (view_part bits). Sources that are NULL give empty parts. */
@@ -70,6 +78,9 @@ void view_free(struct web_view *view);
 
 /* The sum of books of a kind for an endpoint; NULL stands for any. */
 uint64_t view_sum(const struct web_view *view, const char *kind, const char *endpoint);
+
+/* How many sources of its kind its job has before it. */
+size_t view_source_number(const struct web_view *view, size_t index);
 
 /* What view_take does for each target: counts it by job (dropped ones are not counted here, for they may be more than
    those listed) and, with `keep`, stores it. */
