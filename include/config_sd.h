@@ -72,8 +72,23 @@ struct config_consul_sd {
     char *filter, *health_filter; /* expressions for the server */
 };
 
+struct config_docker_filter {
+    char *name;
+    struct config_texts values;
+};
+
+struct config_docker_sd {
+    char *host;    /* unix:///PATH, or tcp://, http:// or https:// and HOST:PORT */
+    uint64_t port; /* of containers that expose none */
+    char *host_networking_host; /* the address of containers in the host's network */
+    bool match_first_network;   /* of several networks the first by name counts alone */
+    struct config_docker_filter *filters;
+    size_t filters_n;
+};
+
 enum config_sd_kind {
-    CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_DNS, CONFIG_SD_CONSUL, CONFIG_SD_KINDS
+    CONFIG_SD_KUBERNETES, CONFIG_SD_KUBELET, CONFIG_SD_HTTP, CONFIG_SD_DNS, CONFIG_SD_CONSUL, CONFIG_SD_DOCKER,
+    CONFIG_SD_KINDS
 };
 
 struct config_sd {
@@ -88,6 +103,7 @@ struct config_sd {
         struct config_http_sd http_sd;
         struct config_dns_sd dns;
         struct config_consul_sd consul;
+        struct config_docker_sd docker;
     };
 };
 

@@ -11,7 +11,7 @@ static const struct section *const sections[] = {
     &section_relabel,  &section_remote,        &section_queue,      &section_metadata, &section_http,
     &section_headers,  &section_authorization, &section_basic_auth, &section_tls,     &section_included,
     &section_proxy,    &section_oauth2,    &section_sigv4,    &section_kubernetes_sd, &section_kubelet_sd,
-    &section_http_sd,  &section_dns_sd,        &section_consul_sd,
+    &section_http_sd,  &section_dns_sd,        &section_consul_sd, &section_docker_sd,
     &section_rule_tests, &section_rule_test,
 };
 
@@ -27,6 +27,7 @@ static const struct {
     {"scrape_config_files", &section_included}, {"kubernetes_sd_configs", &section_kubernetes_sd},
     {"kubelet_sd_configs", &section_kubelet_sd}, {"http_sd_configs", &section_http_sd},
     {"dns_sd_configs", &section_dns_sd},         {"consul_sd_configs", &section_consul_sd},
+    {"docker_sd_configs", &section_docker_sd},
 };
 
 static const char *type_name(const struct field *f)

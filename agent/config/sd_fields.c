@@ -14,6 +14,7 @@ static const struct section *const sections[CONFIG_SD_KINDS] = {
     [CONFIG_SD_HTTP] = &section_http_sd,
     [CONFIG_SD_DNS] = &section_dns_sd,
     [CONFIG_SD_CONSUL] = &section_consul_sd,
+    [CONFIG_SD_DOCKER] = &section_docker_sd,
 };
 
 static const char *const names[CONFIG_SD_KINDS] = {
@@ -22,6 +23,7 @@ static const char *const names[CONFIG_SD_KINDS] = {
     [CONFIG_SD_HTTP] = "http_sd_configs",
     [CONFIG_SD_DNS] = "dns_sd_configs",
     [CONFIG_SD_CONSUL] = "consul_sd_configs",
+    [CONFIG_SD_DOCKER] = "docker_sd_configs",
 };
 
 /* ---- lists ---- */
@@ -113,6 +115,11 @@ void load_consul_sds(struct load *l, const struct node *value, void *to)
     load_entries(l, value, to, CONFIG_SD_CONSUL);
 }
 
+void load_docker_sds(struct load *l, const struct node *value, void *to)
+{
+    load_entries(l, value, to, CONFIG_SD_DOCKER);
+}
+
 static enum config_sd_kind kind_named(const char *name)
 {
     enum config_sd_kind kind = 0;
@@ -172,6 +179,9 @@ void config_sds_free(struct config_sd *sd, size_t n)
             break;
         case CONFIG_SD_CONSUL:
             config_consul_free(&sd[i].consul);
+            break;
+        case CONFIG_SD_DOCKER:
+            config_docker_free(&sd[i].docker);
             break;
         case CONFIG_SD_KINDS:
             break;

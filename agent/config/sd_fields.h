@@ -7,14 +7,16 @@
 #include "load.h"
 
 extern const struct section section_kubernetes_sd, section_kubelet_sd, section_http_sd, section_dns_sd,
-    section_consul_sd;
+    section_consul_sd, section_docker_sd;
 
 void load_kubernetes_sds(struct load *l, const struct node *value, void *to);
 void load_kubelet_sds(struct load *l, const struct node *value, void *to);
 void load_http_sds(struct load *l, const struct node *value, void *to);
 void load_dns_sds(struct load *l, const struct node *value, void *to);
 void load_consul_sds(struct load *l, const struct node *value, void *to);
+void load_docker_sds(struct load *l, const struct node *value, void *to);
 void config_consul_free(struct config_consul_sd *c); /* the contents */
+void config_docker_free(struct config_docker_sd *c); /* the contents */
 /* The entries of the kind that the field is named after. */
 void show_sds(struct dump *d, const struct field *f, const void *from);
 void config_sds_free(struct config_sd *sd, size_t n);

@@ -89,7 +89,7 @@ static void on_done(void *ctx, const struct http_result *r)
     struct sd_get *g = ctx;
     struct err err = {0};
     g->call = NULL;
-    if (r->status == 401)
+    if (r->status == 401 && g->options)
         http_options_reread(g->options);
     if (r->reused_dead && !g->retried) {
         g->retried = true;

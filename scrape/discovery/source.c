@@ -20,6 +20,7 @@ const struct source_kind *const source_kinds[CONFIG_SD_KINDS] = {
     [CONFIG_SD_HTTP] = &source_http,
     [CONFIG_SD_DNS] = &source_dns,
     [CONFIG_SD_CONSUL] = &source_consul,
+    [CONFIG_SD_DOCKER] = &source_docker,
 };
 
 /* ---- lists ---- */

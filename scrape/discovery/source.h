@@ -86,7 +86,8 @@ struct source_kind {
 
 /* By enum config_sd_kind. */
 extern const struct source_kind *const source_kinds[CONFIG_SD_KINDS];
-extern const struct source_kind source_kubernetes, source_kubelet, source_http, source_dns, source_consul;
+extern const struct source_kind source_kubernetes, source_kubelet, source_http, source_dns, source_consul,
+    source_docker;
 
 /* Shared by all jobs that have the same entry; freed by the kind. */
 struct source {

@@ -5,6 +5,7 @@ import http.server
 import ipaddress
 import json
 import os
+import re
 import socket
 import socketserver
 import struct
@@ -117,6 +118,22 @@ class Consul(Service):
                 wanted = set(query.get("tag", []))
                 body = [i for i in body if wanted <= set(i["Service"].get("Tags") or [])]
             return 200, {"X-Consul-Index": str(self.index)}, json.dumps(body)
+
+
+class Docker(Service):
+    """A Docker daemon that lists containers and networks; filters are not looked at."""
+
+    def __init__(self, containers, networks, **where):
+        self.containers = containers
+        self.networks = networks
+        super().__init__(self.reply, **where)
+
+    def reply(self, path, headers):
+        path = re.sub(r"^/v1\.\d+", "", path).partition("?")[0]
+        if path == "/_ping":
+            return 200, {"Api-Version": "1.41"}, "OK"
+        lists = {"/containers/json": self.containers, "/networks": self.networks}
+        return lists.get(path, (404, {}, '{"message":"page not found"}'))
 
 
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "AAAA": 28, "SRV": 33}

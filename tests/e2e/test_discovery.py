@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.parse
 
 import pytest
 
@@ -17,7 +18,7 @@ from harness import (
     peer_env,
     wait_for,
 )
-from sd_servers import SERVFAIL, Consul, Names, Service
+from sd_servers import SERVFAIL, Consul, Docker, Names, Service
 
 GROUPS = [
     {"targets": ["127.0.0.1:1", "127.0.0.1:2"], "labels": {"zone": "a", "__meta_rack": "7"}},
@@ -95,6 +96,32 @@ CONSUL_JOBS = {
 }
 
 
+def container(number, mode, networks, ports=(), **labels):
+    return {"Id": f"c{number}", "Names": [f"/name{number}"], "Labels": labels, "HostConfig": {"NetworkMode": mode},
+            "Ports": [dict(zip(("PrivatePort", "Type", "PublicPort", "IP"), port)) for port in ports],
+            "NetworkSettings": {"Networks": networks}}
+
+
+def endpoint(network, address):
+    return {network: {"NetworkID": f"{network}-id", "IPAddress": address}}
+
+
+CONTAINERS = [
+    container(1, "front", endpoint("front", "127.4.0.1"), [(80, "tcp"), (443, "tcp", 8443, "0.0.0.0"), (53, "udp")],
+              **{"com.docker.compose/service": "web", "größe": "m"}),
+    container(2, "front", endpoint("front", "127.4.0.2") | endpoint("back", "127.5.0.2")),
+    container(3, "host", {"host": {"NetworkID": "host-id", "IPAddress": ""}}),
+    container(5, "none", {}),
+    container(6, "back", endpoint("back", "fd00::6"), [(5353, "udp")]),
+]
+NETWORKS = [
+    {"Id": "front-id", "Name": "front", "Scope": "local", "Internal": False, "Ingress": False, "Labels": {"a-b": "c"}},
+    {"Id": "back-id", "Name": "back", "Scope": "swarm", "Internal": True, "Ingress": True, "Labels": {}},
+    {"Id": "host-id", "Name": "host", "Scope": "local", "Internal": False, "Ingress": False, "Labels": None},
+]
+OURS_ALONE = ", match_first_network: false"  # Prometheus 2.42 always looks at all
+
+
 def may_mount():
     return os.getuid() == 0 and subprocess.run(["unshare", "--mount", "true"]).returncode == 0
 
@@ -117,6 +144,12 @@ def world(run_module, tmp_path_factory):
     w.consul = run_module(Consul, SERVICES)
     for job, more in CONSUL_JOBS.items():
         w.jobs[job] = ("consul", f"{{server: '{w.consul.address}', {more}}}")
+    w.docker = run_module(Docker, CONTAINERS, NETWORKS)
+    run_module(Docker, CONTAINERS, NETWORKS, unix=str(w.tmp / "docker.sock"))
+    host = "host_networking_host: '127.0.0.7:1'"
+    filters = "filters: [{name: status, values: [running, paused]}, {name: label, values: ['a=b']}]"
+    w.jobs["docker"] = ("docker", f"{{host: 'unix://{w.tmp}/docker.sock', {host}{OURS_ALONE}}}")
+    w.jobs["docker_tcp"] = ("docker", f"{{host: 'http://{w.docker.address}', port: 9, {host}, {filters}{OURS_ALONE}}}")
     around = lambda argv: argv
     if may_mount():
         run_module(Names, RECORDS, DNS_HOST, 53)
@@ -125,7 +158,7 @@ def world(run_module, tmp_path_factory):
         w.jobs |= DNS_JOBS
     w.peers = {}
     theirs = {job: entry for job, entry in w.jobs.items() if entry[0] != "consul"}
-    (w.tmp / "prometheus.yml").write_text(config(theirs))
+    (w.tmp / "prometheus.yml").write_text(config(theirs).replace(OURS_ALONE, ""))
     w.peers["prometheus"] = f"http://127.0.0.1:{free_port()}"
     run_module(
         Process,
@@ -159,7 +192,7 @@ def world(run_module, tmp_path_factory):
 
 ADDED = {}  # labels that vmagent 1.79 does not have
 COUNTS = {"http": 4, "srv": 2, "a": 3, "aaaa": 2, "many": 120, "mx": 1,
-          "consul": 5, "consul_named": 4, "consul_tagged": 1, "consul_both": 2}
+          "consul": 5, "consul_named": 4, "consul_tagged": 1, "consul_both": 2, "docker": 6, "docker_tcp": 6}
 
 
 @pytest.mark.parametrize("job", COUNTS)
@@ -326,3 +359,46 @@ def test_targets_follow_consul_and_stay_while_it_fails(run, tmp_path):
     wait_for("another one", lambda: addresses(agent, "catalog") == ["127.3.0.4:80"])
     wait_for("the end of the trouble", lambda: "consul_sd_configs: works again" in agent.output())
     assert "hunter2" not in agent.output()
+
+
+def test_docker_is_asked_as_prometheus_asks(world):
+    def lists():
+        """The questions of whoever asked; Docker's own client puts a version before the path."""
+        paths = (path.partition("containers/json?") for path, _ in world.docker.requests)
+        queries = {(path, query) for path, _, query in paths if query}
+        return [urllib.parse.parse_qs(query) for _, query in sorted(queries)]
+
+    wait_for("both", lambda: len(lists()) == 2)
+    ours, theirs = lists()
+    assert json.loads(ours.pop("filters")[0]) == json.loads(theirs.pop("filters")[0])
+    assert ours == {} and theirs.keys() <= {"limit"}
+
+
+DOCKER = """
+scrape_configs:
+- job_name: containers
+  scrape_interval: 1h
+  docker_sd_configs:
+  - host: unix://{socket}
+    refresh_interval: 100ms
+"""
+
+
+@pytest.mark.sanitized
+def test_targets_follow_docker_and_stay_while_it_fails(run, tmp_path):
+    socket = str(tmp_path / "d.sock")
+    docker = run(Docker, CONTAINERS[1:2], NETWORKS, unix=socket)
+    agent = run(Agent, tmp_path, DOCKER.format(socket=socket))
+    wait_for("the first network", lambda: addresses(agent, "containers") == ["127.5.0.2:80"])
+    docker.containers = CONTAINERS[1:3]
+    wait_for("a second container", lambda: addresses(agent, "containers") == ["127.5.0.2:80", "localhost"])
+    docker.networks = (500, {}, '{"message":"server error"}')
+    wait_for("the failure", lambda: 'HTTP status 500 Internal Server Error: {' in agent.output())
+    docker.containers, docker.networks = {"message": "odd"}, NETWORKS
+    wait_for("nonsense", lambda: "containers: not a list" in agent.output())
+    docker.close()
+    os.unlink(socket)
+    wait_for("nobody there", lambda: len(re.findall("docker_sd_configs.*stay", agent.output())) >= 3)
+    assert addresses(agent, "containers") == ["127.5.0.2:80", "localhost"]
+    run(Docker, [], NETWORKS, unix=socket)
+    wait_for("no containers", lambda: addresses(agent, "containers") == [])
