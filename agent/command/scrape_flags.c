@@ -33,7 +33,7 @@ static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])
 {
     const struct flag flags[] = {
         {"config.file", FLAG_STRING, &f->config_file, "FILE", "take targets and settings from this configuration"},
-        {"job", FLAG_STRING, &f->job, "NAME", "the job of --config.file whose static and file targets to scrape"},
+        {"job", FLAG_STRING, &f->job, "NAME", "the job of --config.file whose targets to scrape"},
         {"target", FLAG_STRING, &f->target, "T", "only the target of the job with this address, instance or URL"},
         {"unix", FLAG_STRING, &f->unix_socket, "SOCKET",
          "connect through it, to http://localhost/metrics unless another URL is given"},

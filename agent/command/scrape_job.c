@@ -11,6 +11,7 @@
 
 #define ERRORS_MAX ((size_t)1 << 20)
 #define LABELS_MAX ((size_t)1 << 20)
+#define DISCOVERY_MS 15000
 
 struct walk {
     const struct scrape_flags *flags;
@@ -126,13 +127,14 @@ static enum scrape_exit scrape_sets(struct walk *w)
     struct buf errors;
     arena_init(&arena);
     buf_init(&errors, ERRORS_MAX);
-    size_t n = discovery_once(w->job, &arena, &sets, &errors);
+    int64_t limit_ms = w->flags->wait_ms > DISCOVERY_MS ? w->flags->wait_ms : DISCOVERY_MS;
+    size_t n = scrape_discover(w->config, w->job, limit_ms, &arena, &sets, &errors);
     enum scrape_exit code = errors.n ? SCRAPE_FAILED : SCRAPE_GOOD;
     fputs(buf_c(&errors), stderr);
     for (size_t i = 0; i < n; i++)
         code = scrape_worse(code, scrape_set(w, &sets[i]));
     if (n == 0) {
-        fprintf(stderr, "job %s has no static or file targets\n", w->job->job_name);
+        fprintf(stderr, "job %s has no targets\n", w->job->job_name);
         code = SCRAPE_FAILED;
     } else if (w->flags->target && !w->found) {
         fprintf(stderr, "job %s has no target %s\n", w->job->job_name, w->flags->target);

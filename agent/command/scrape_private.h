@@ -5,6 +5,7 @@
      scrape_flags.c    its command line
      scrape_subject.c  what is named on the command line as a target with a job and its settings
      scrape_job.c      the targets of a job of a configuration
+     scrape_discover.c   and how they are found
      scrape_one.c      one scrape, or the two of --twice, to its report and exit code
      scrape_analyses.c which modules look at the samples beside the survey: analysis.h
      probe.c           fetches, survey.c reads, report*.c say it */
@@ -33,6 +34,13 @@ bool subject_of_argument(const struct scrape_flags *f, const char *what, struct 
 void subject_of_target(const struct scrape_flags *f, struct config *config, const struct config_job *job,
                        struct target *t, const char *saved, struct subject *out);
 void subject_free(struct subject *s);
+
+/* ---- scrape_discover.c ---- */
+
+/* The label sets of a job, from all of its sources, each asked once; those over the network for limit_ms at most. What
+   went wrong is a line in errors. Sets and strings go to the arena. */
+size_t scrape_discover(const struct config *config, const struct config_job *job, int64_t limit_ms,
+                       struct arena *arena, struct labels **sets, struct buf *errors);
 
 /* ---- scrape_one.c, scrape_job.c ---- */
 

@@ -17,6 +17,7 @@ import pytest
 
 import golden_scrape
 from harness import OBSAGENT, Agent, Sink, Target, free_port, obsagent, scrape_config, wait_for
+from sd_servers import Service
 
 HERE = pathlib.Path(__file__).parent
 README = HERE.parents[1] / "README.md"
@@ -282,6 +283,29 @@ def test_limits_and_how_far_away_they_are(run, tmp_path):
     code, out, _ = obsagent("scrape", "--config.file", config, "--job=n0")
     assert code == 1 and "\nfailed: sample_limit of 1 exceeded: 2\n" in out
     assert "\nsample_limit: 2 of 1 (200 %, exceeded)\n" in out
+
+
+@pytest.mark.sanitized
+def test_targets_of_a_service(run, tmp_path):
+    """A job whose targets come over the network: its service is asked once, that of the other job is not."""
+    target = run(Target, FINE)
+    groups = [{"targets": [target.address], "labels": {"zone": "a"}}, {"targets": ["gone:1"], "labels": {"zone": "b"}}]
+    service = run(Service, lambda path, headers: groups if path == "/good" else (500, {}, "out of order"))
+    config = tmp_path / "c.yml"
+    config.write_text(
+        "scrape_configs:\n"
+        + "".join(
+            f"- job_name: {job}\n  http_sd_configs: [{{url: 'http://{service.address}/{job}'}}]\n"
+            "  relabel_configs: [{source_labels: [zone], regex: b, action: drop}]\n"
+            for job in ("good", "bad")
+        )
+    )
+    code, out, err = obsagent("scrape", "--config.file", config, "--job=good", "--json")
+    report = json.loads(out)
+    assert code == 0 and report["target"] == f"http://{target.address}/metrics" and "dropped by rule 1" in err
+    assert [path for path, _ in service.requests] == ["/good"]
+    code, out, err = obsagent("scrape", "--config.file", config, "--job=bad")
+    assert (code, out) == (1, "") and re.search(r"http_sd_configs .*500.*\njob bad has no targets\n$", err, re.S), err
 
 
 # ---- waiting, asking often ----
