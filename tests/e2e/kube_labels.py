@@ -10,6 +10,15 @@ P = "__meta_kubernetes_"
 GIVEN = re.compile("__address__|__meta_.*|instance")
 
 
+# Of a job: its targets are told apart by what discovery says, and nobody is scraped at made-up addresses.
+NOWHERE = """\
+  relabel_configs:
+  - {source_labels: [__address__], target_label: found_at}
+  - {action: labelmap, regex: __meta_kubernetes_(.+)}
+  - {target_label: __address__, replacement: '127.0.0.1:1'}
+"""
+
+
 def meta(what, name, labels=None, annotations=None):
     """The name, labels and annotations of an object, as its labels without prefix."""
     out = {f"{what}_name": name} if name else {}

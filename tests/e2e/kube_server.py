@@ -4,6 +4,7 @@ Objects are put in and taken out; lists come in pages, watches stream what happe
 `answer` speaks instead of the server, `pieces` cuts what goes over the wire, `end_watches` ends streams.
 """
 
+import bisect
 import collections
 import http.server
 import json
@@ -70,6 +71,7 @@ class KubeServer:
         self.requests = []
         self.things = collections.defaultdict(dict)  # resource: {(namespace, name): (version, thing, its bytes)}
         self.events = collections.defaultdict(list)  # resource: [(version, type, thing, bytes of the object)]
+        self.last_sorted = (None, None)
         self.forgotten = collections.Counter()  # how many events of a resource are not in the list any more
         self.version = 1000
         self.oldest = 0  # versions before are compacted
@@ -234,15 +236,23 @@ class KubeServer:
             version, after = self.version, ""
             if request.query.get("continue"):
                 version, _, after = request.query["continue"].partition(" ")
-            things = sorted(self.things[match["resource"]].items())
-            items = [("/".join(key), data) for key, (_, thing, data) in things if self.chosen(thing, request, match)]
-        items = [(key, data) for key, data in items if key > after] if after else items
-        more = {"resourceVersion": str(version)}
-        if len(items) > limit:
-            more.update({"continue": f"{version} {items[limit - 1][0]}", "remainingItemCount": len(items) - limit})
+            keys, data = self.sorted(request, match)
+        begin = bisect.bisect_right(keys, after) if after else 0
+        more, left = {"resourceVersion": str(version)}, len(keys) - begin - limit
+        if left > 0:
+            more.update({"continue": f"{version} {keys[begin + limit - 1]}", "remainingItemCount": left})
         head = b'{"kind":"List","apiVersion":"v1","metadata":%b,"items":[' % json.dumps(more).encode()
-        body = head + b",".join(data for _, data in items[:limit]) + b"]}\n"
+        body = head + b",".join(data[begin : begin + limit]) + b"]}\n"
         self.send(handler, 200, JSON, body)
+
+    def sorted(self, request, match):
+        """Keys and bytes of what is asked for; the next page needs the same."""
+        wanted = (request.path, request.query.get("labelSelector"), request.query.get("fieldSelector"), self.version)
+        if self.last_sorted[0] != wanted:
+            things = sorted(self.things[match["resource"]].items())
+            things = [("/".join(key), data) for key, (_, thing, data) in things if self.chosen(thing, request, match)]
+            self.last_sorted = wanted, ([key for key, _ in things], [data for _, data in things])
+        return self.last_sorted[1]
 
     def stream(self, handler, request, match):
         resource = match["resource"]

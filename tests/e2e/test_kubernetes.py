@@ -9,7 +9,7 @@ import pytest
 
 import kube_objects as o
 from harness import Agent, free_port, http_get, make_certificates, wait_for, write_atomically
-from kube_labels import P, found, meta, target, wait_targets
+from kube_labels import NOWHERE, P, found, meta, target, wait_targets
 from kube_server import JSON, Cut, KubeServer, status
 
 def sd(server, role="pod", **more):
@@ -19,7 +19,7 @@ def sd(server, role="pod", **more):
 def config(*entries, jobs=None):
     """One job for each entry, named by its number, or as `jobs` names them."""
     names = jobs or [str(i) for i in range(len(entries))]
-    lines = [f"- job_name: '{name}'\n  kubernetes_sd_configs: [{entry}]\n" for name, entry in zip(names, entries)]
+    lines = [f"- job_name: '{name}'\n  kubernetes_sd_configs: [{entry}]\n{NOWHERE}" for name, entry in zip(names, entries)]
     return (
         "global: {scrape_interval: 1h, scrape_timeout: 1s}\n"
         "remote_write: [{url: http://127.0.0.1:1/}]\nscrape_configs:\n" + "".join(lines)

@@ -9,11 +9,11 @@ import pytest
 
 import kube_objects as o
 from harness import OBSAGENT, Agent, Process, can_connect, free_port, http_get, wait_for
-from kube_labels import P, found, meta
+from kube_labels import NOWHERE, P, found, meta
 
 
 def config(*entries):
-    jobs = [f"- job_name: '{n}'\n  kubernetes_sd_configs: [{entry}]\n" for n, entry in enumerate(entries)]
+    jobs = [f"- job_name: '{n}'\n  kubernetes_sd_configs: [{entry}]\n{NOWHERE}" for n, entry in enumerate(entries)]
     return ("global: {scrape_interval: 1h, scrape_timeout: 1s}\n"
             "remote_write: [{url: http://127.0.0.1:1/}]\nscrape_configs:\n" + "".join(jobs))
 

@@ -8,7 +8,7 @@ import pytest
 
 import kube_objects as o
 from harness import Agent, Process, free_port, peer, peer_env
-from kube_labels import P, meta, target, wait_targets
+from kube_labels import NOWHERE, P, meta, target, wait_targets
 
 LABELS = {"app.kubernetes.io/name": "web", "tier": "front", "empty": ""}
 NOTES = {"prometheus.io/scrape": "true", "note": "line one\nand \"two\" – three"}
@@ -442,9 +442,7 @@ def config(cluster):
         only = {"namespaces": {"names": [ns]}}
         if role == "node":
             only = {"selectors": [{"role": "node", "label": f"of={ns}"}]}
-        jobs.append(f"- job_name: {role}\n  kubernetes_sd_configs: [{cluster.sd(role, **only)}]\n"
-                    "  relabel_configs:\n  - {action: labelmap, regex: __(.+)__}\n"
-                    "  - {action: labelmap, regex: __meta_kubernetes_(.+)}\n")
+        jobs.append(f"- job_name: {role}\n  kubernetes_sd_configs: [{cluster.sd(role, **only)}]\n{NOWHERE}")
     return "global: {scrape_interval: 1h, scrape_timeout: 1s}\nscrape_configs:\n" + "".join(jobs)
 
 
