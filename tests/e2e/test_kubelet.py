@@ -70,7 +70,8 @@ def config(kubelet, keys, tmp_path, **more):
 
 @pytest.mark.sanitized
 def test_pods(run, tmp_path, kubelet, keys):
-    """The node's own pods, with the labels of role pod; those that come, change and go; and none at all."""
+    """The node's own pods, with the labels of role pod; those that come, change and go. That there are none at all is
+    what a kubelet says that has just started: nobody believes it at once."""
     notes = {"prometheus.io/scrape": "true"}
     kubelet.pods = [pod("web", "10.0.0.1", annotations=notes), pod("other", "10.0.0.9", node="small")]
     agent = run(Agent, tmp_path, config(kubelet, keys, tmp_path))
@@ -81,7 +82,10 @@ def test_pods(run, tmp_path, kubelet, keys):
     kubelet.pods = [pod("db", "10.0.0.3")]
     wait_targets(agent.url, "pods", [of_pod("db", "10.0.0.3")])
     kubelet.pods = []
-    wait_targets(agent.url, "pods", [])
+    wait_for("doubt", lambda: "has the kubelet just started?" in agent.output())
+    wait_targets(agent.url, "pods", [of_pod("db", "10.0.0.3")])
+    kubelet.pods = [pod("new", "10.0.0.4")]
+    wait_targets(agent.url, "pods", [of_pod("new", "10.0.0.4")])
     assert {path for path, _ in kubelet.requests} == {"/pods"}
 
 
