@@ -25,7 +25,7 @@ static void read_object(struct reading *r, const json_t *json)
 static bool take(void *ctx, bool item, struct str text, struct err *err)
 {
     struct reading *r = ctx;
-    json_t *json = json_loadb(text.p, text.n, 0, NULL);
+    json_t *json = json_loadb(text.p, text.n, KUBE_JSON, NULL);
     (void)err;
     if (json && item) {
         read_object(r, json);
