@@ -220,15 +220,16 @@ static void add_job(struct buf *yaml, const char *name, const char *namespaces)
                    "  - {role: pod, api_server: 'http://127.0.0.1:%d/%s'%s}\n", name, server.port, name, namespaces);
 }
 
-static void apply(void)
+/* Every `nth` of the cases. */
+static void apply(size_t nth)
 {
     struct buf yaml, errors;
     buf_init(&yaml, 65536);
     buf_init(&errors, 65536);
     buf_add_c(&yaml, "scrape_configs:\n");
-    for (size_t i = 0; i < STORMS; i++)
+    for (size_t i = 0; i < STORMS; i += nth)
         add_job(&yaml, storms[i].name, "");
-    for (size_t i = 0; i < MISHAPS; i++)
+    for (size_t i = 0; i < MISHAPS; i += nth)
         add_job(&yaml, mishaps[i].name, "");
     add_job(&yaml, "namespaces", ", namespaces: {names: [bad, good]}");
     buf_addf(&yaml, "- job_name: kubelet\n  kubelet_sd_configs:\n  - {node_ip: 127.0.0.1, port: %d, scheme: http,"
@@ -296,7 +297,7 @@ static void bad_answers_cost_little(void **state)
     struct buf wrong;
     buf_init(&wrong, 65536);
     int64_t begin = clock_mono_ms();
-    apply();
+    apply(1);
     run_for((int64_t)SECONDS * 1000);
     for (size_t i = 0; i < STORMS; i++) {
         int n = lists[i] + watches[i];
@@ -310,9 +311,23 @@ static void bad_answers_cost_little(void **state)
     buf_free(&wrong);
 }
 
+/* Sources come and go, and stay, at every moment of a request; the end may come at any, too. */
+static void reloads_cut_in_anywhere(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 40; i++) {
+        apply(1 + i % 3);
+        run_for((int64_t)(i * 7 % 23));
+    }
+    assert_int_not_equal(lists[0], 0);
+}
+
 static int begin(void **state)
 {
     setup(state);
+    for (size_t i = 0; i < CASES; i++)
+        lists[i] = watches[i] = 0;
+    looks = 0;
     log_set_level("error");
     server.raw = serve_one;
     discovery = discovery_new(loop, "test/1", note_update, NULL);
@@ -330,6 +345,7 @@ int main(void)
     server_start(&server);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bad_answers_cost_little, begin, end),
+        cmocka_unit_test_setup_teardown(reloads_cut_in_anywhere, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
