@@ -27,6 +27,7 @@ struct group {
     char *text; /* its first series, NULL past TEXTS_MAX */
     enum block_metric_type type;
     bool buckets, sum;
+    bool ranges; /* VictoriaMetrics's buckets: from and to, not cumulative */
 };
 
 struct buckets {
@@ -68,7 +69,8 @@ static uint64_t key_of(const struct survey_sample *s)
     uint64_t sum = s->family_index;
     for (size_t i = 0; i < s->labels->n; i++) {
         const struct label *l = &s->labels->v[i];
-        bool own = str_eq_c(l->name, "__name__") || str_eq_c(l->name, "le") || str_eq_c(l->name, "quantile");
+        bool own = str_eq_c(l->name, "__name__") || str_eq_c(l->name, "le") || str_eq_c(l->name, "quantile") ||
+                   str_eq_c(l->name, "vmrange");
         if (!own && l->value.n)
             sum += hash_more(hash_bytes(l->name.p, l->name.n), l->value);
     }
@@ -121,6 +123,9 @@ static void on_bucket(struct buckets *b, struct group *g, const struct survey_sa
     double bound;
     struct finding_at at = {.line = s->raw->line, .subject = s->raw->series};
     struct str le = labels_get(s->labels, STR("le"));
+    g->ranges |= !le.n && labels_has(s->labels, STR("vmrange"));
+    if (g->ranges)
+        return;
     if (!le.n || !exposition_parse_value(le, &bound) || isnan(bound)) {
         findings_add(b->to, FINDING_BUCKET_BOUND, &at, le.n ? "le is not a number" : "no label le");
         return;
@@ -184,6 +189,8 @@ static void whole(struct buckets *b, const struct group *g, const char *family)
     struct finding_at at = {.line = g->line, .subject = str_of(g->text ? g->text : family)};
     bool histogram = g->type != BLOCK_SUMMARY;
     const char *kind = g->type == BLOCK_GAUGEHISTOGRAM ? "g" : "";
+    if (g->ranges)
+        return;
     if (histogram && !g->inf_line && g->buckets)
         findings_add(b->to, FINDING_NO_INF_BUCKET, &at, "the last bucket ends at %g", g->last_bound);
     if (!is_whole(g->type))
@@ -218,6 +225,17 @@ static void on_end(void *ctx, const struct survey_counts *counts)
     clear(b);
 }
 
+/* In half a body nothing is missing. */
+static void on_done(void *ctx, const struct scrape_done *done)
+{
+    static const enum finding_rule MISSING[] = {FINDING_NO_INF_BUCKET, FINDING_NO_BUCKETS, FINDING_NO_SUM,
+                                                FINDING_NO_COUNT};
+    struct buckets *b = ctx;
+    bool cut = err_is(&done->probe->error) && done->probe->type != PROBE_TYPE_REFUSED;
+    for (size_t i = 0; cut && i < sizeof MISSING / sizeof *MISSING; i++)
+        findings_drop(b->to, MISSING[i]);
+}
+
 static void free_buckets(void *ctx)
 {
     struct buckets *b = ctx;
@@ -230,5 +248,5 @@ struct find_check find_buckets(const struct find_for *to)
 {
     struct buckets *b = xcalloc(1, sizeof *b);
     b->to = to->findings;
-    return (struct find_check){.watcher = {NULL, on_sample, NULL, on_end, b}, .free = free_buckets};
+    return (struct find_check){.watcher = {NULL, on_sample, NULL, on_end, b}, .done = on_done, .free = free_buckets};
 }

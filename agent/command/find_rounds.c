@@ -245,6 +245,14 @@ static void on_end(void *ctx, const struct survey_counts *counts)
     r->round++;
 }
 
+/* What half a body lacks has not gone. */
+static void on_done(void *ctx, const struct scrape_done *done)
+{
+    struct rounds *r = ctx;
+    if (err_is(&done->probe->error) && done->probe->type != PROBE_TYPE_REFUSED)
+        findings_drop(r->to, FINDING_CHURN);
+}
+
 static void free_rounds(void *ctx)
 {
     struct rounds *r = ctx;
@@ -266,5 +274,5 @@ struct find_check find_rounds(const struct find_for *to)
     r->pairs.max = PAIRS_MAX;
     r->families.max = FAMILIES_MAX;
     r->labels.max = LABELS_MAX;
-    return (struct find_check){.watcher = {NULL, on_sample, NULL, on_end, r}, .free = free_rounds};
+    return (struct find_check){.watcher = {NULL, on_sample, NULL, on_end, r}, .done = on_done, .free = free_rounds};
 }

@@ -87,7 +87,10 @@ static void add_far(struct times *t, enum finding_rule rule, const struct far *f
 static void check_explicit(struct times *t)
 {
     struct finding_at at = {.line = t->first_line};
-    const char *ignored = t->subject->job->honor_timestamps ? "" : ", left out: honor_timestamps is false";
+    const struct config_job *job = t->subject->job;
+    const char *ignored = !job->honor_timestamps            ? ", left out: honor_timestamps is false"
+                          : job->track_timestamps_staleness ? ", ended at once: track_timestamps_staleness is true"
+                                                            : "";
     findings_add(t->to, FINDING_TIMESTAMP, &at, "%" PRIu64 " sample%s, the first one here%s", t->n,
                  t->n == 1 ? "" : "s", ignored);
 }

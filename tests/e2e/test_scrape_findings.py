@@ -116,3 +116,6 @@ def test_a_second_scrape_that_fails(run):
     target = run(Target, lambda n: "a 1\n" if n == 0 else (503, "later"))
     code, out, _ = obsagent("scrape", "--twice=20ms", metrics(target))
     assert code == 1 and "churn" not in out and "503" in out
+    target.body = lambda n: "a 1\nb 1\n" if n % 2 == 0 else 'a 1\nb{c="'
+    code, out, _ = obsagent("scrape", "--twice=20ms", metrics(target))
+    assert code == 1 and "churn" in out, "the whole of it, with an error"

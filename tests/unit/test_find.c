@@ -106,6 +106,8 @@ static const struct find_row BUCKETS[] = {
        "h_sum{b=\"1\",a=\"2\"} 1\nh_sum{b=\"2\",a=\"1\"} 1\n"
        "h_count{a=\"2\",b=\"1\"} 5\nh_count{a=\"1\",b=\"2\"} 4\n",
      ""},
+    /* VictoriaMetrics's own */
+    {H "h_bucket{a=\"b\",vmrange=\"1e-9...1e-8\"} 1\nh_sum{a=\"b\"} 9\nh_count{a=\"b\"} 4\n", ""},
     {S "s{quantile=\"0.5\"} 1\ns{quantile=\"1\"} NaN\ns_sum 9\ns_count 4\n", ""},
     {S "s_sum 9\ns_count 4\n", ""},
     {S "s 1\ns{quantile=\"50\"} 1\ns{quantile=\"p50\"} 1\ns_sum 9\ns_count 4\n",
@@ -126,6 +128,30 @@ static void test_buckets(void **state)
 {
     (void)state;
     bed_rows(BUCKETS, ROWS(BUCKETS), EXPOSITION_TEXT);
+}
+
+/* Of half a body nobody says what is missing. */
+static void test_half_a_body(void **state)
+{
+    static const char body[] = H "h_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 2\n";
+    static const char *const wants[] = {
+        "buckets-fall 3/2 h_bucket{le=\"2\"}: 2 up to 2, but 3 up to 1\n",
+        "buckets-fall 3/2 h_bucket{le=\"2\"}: 2 up to 2, but 3 up to 1\n"
+        "no-inf-bucket 2 h_bucket{le=\"1\"}: the last bucket ends at 2\n"
+        "no-sum 2 h_bucket{le=\"1\"}: h_sum is missing\nno-count 2 h_bucket{le=\"1\"}: h_count is missing\n",
+    };
+    (void)state;
+    for (int refused = 0; refused < 2; refused++) { /* of a type that the agent refuses it is whole */
+        struct find_bed b;
+        struct probe_result probe = {.type = refused ? PROBE_TYPE_REFUSED : PROBE_TYPE_GOOD};
+        err_set(&probe.error, "something");
+        bed_open(&b, 0);
+        bed_scrape(&b, EXPOSITION_TEXT, body, sizeof body - 1, (struct scrape_done){.probe = &probe});
+        char *got = bed_findings(&b);
+        assert_string_equal(got, wants[refused]);
+        free(got);
+        bed_close(&b);
+    }
 }
 
 static void test_many_histograms(void **state)
@@ -364,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_openmetrics),
         cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_half_a_body),
         cmocka_unit_test(test_many_histograms),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_names),
