@@ -54,7 +54,7 @@ BENCH := $(patsubst tests/bench/%.c,build/release/bench/%,$(wildcard tests/bench
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 
-.PHONY: all binary deps run manual test test-unit test-e2e test-k8s test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
+.PHONY: all binary deps run screenshots manual test test-unit test-e2e test-k8s test-tsan fuzz bench soak install format tidy clean unit-binaries fuzz-binaries replay-binaries bench-binaries peers sources objects ALWAYS
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -207,6 +207,10 @@ bench: all build/.deps-test
 
 run: all
 	@build/obsagent demo
+
+# The pages of an agent at work, as pictures for README.md.
+screenshots: all build/.deps-test
+	@/usr/bin/python3 tests/e2e/screenshots.py
 
 # The manual and what shells complete, as the program itself tells them.
 manual: all

@@ -9,7 +9,8 @@ build_packages="make gcc g++ pkg-config libcurl4-openssl-dev libsnappy-dev libpr
 libyaml-dev libmicrohttpd-dev libzstd-dev libxxhash-dev libre2-dev libjansson-dev libc-ares-dev zlib1g-dev libssl-dev
 libcrypt-dev ca-certificates"
 test_packages="clang libclang-rt-dev clang-format libcmocka-dev python3 python3-pytest openssl curl universal-ctags
-binutils git faketime mandoc zsh python3-yaml python3-jsonschema systemd"
+binutils git faketime mandoc zsh python3-yaml python3-jsonschema systemd
+chromium chromium-driver fonts-dejavu-core"
 
 case $(dpkg --print-architecture 2>/dev/null || echo none) in
 amd64 | arm64) build_packages="$build_packages libisal-dev" ;;

@@ -79,7 +79,8 @@ static void add_jobs(struct buf *out, const struct web_view *v)
 {
     bool shared = v->sharding.shards > 1;
     buf_addf(out,
-             "<table><thead><tr><th scope=\"col\">Job</th><th scope=\"col\" class=\"num\">Found</th><th scope=\"col\" class=\"num\">Active</th>"
+             "<table><thead><tr><th scope=\"col\">Job</th><th scope=\"col\" class=\"num\">Found</th>"
+             "<th scope=\"col\" class=\"num\">Active</th>"
              "<th scope=\"col\" class=\"num\">Dropped by rules</th>%s</tr></thead><tbody>\n",
              shared ? "<th scope=\"col\" class=\"num\">Of other shards</th>" : "");
     for (size_t i = 0; i < v->jobs_n; i++) {
@@ -209,8 +210,8 @@ static void begin_job(struct buf *out, struct str job)
 {
     buf_add_c(out, "<h2>");
     buf_add_html(out, job);
-    buf_add_c(out, "</h2>\n<table class=\"found\"><thead><tr><th scope=\"col\">Discovered labels</th><th scope=\"col\">What becomes of it</th></tr>"
-                   "</thead><tbody>\n");
+    buf_add_c(out, "</h2>\n<table class=\"found\"><thead><tr><th scope=\"col\">Discovered labels</th>"
+                   "<th scope=\"col\">What becomes of it</th></tr></thead><tbody>\n");
 }
 
 static void add_rows(struct buf *out, const struct web_view *v, const struct scrape_status *const *rows, size_t n)

@@ -69,7 +69,8 @@ static void add_losses(struct buf *out, const struct web_view *v)
 {
     bool any = false;
     buf_add_c(out, "<h2>Lost samples</h2>\n<table id=\"lost\" data-live><thead><tr><th scope=\"col\">Endpoint</th>"
-                   "<th scope=\"col\">Job</th><th scope=\"col\">Reason</th><th scope=\"col\" class=\"num\">Samples</th></tr></thead><tbody>\n");
+                   "<th scope=\"col\">Job</th><th scope=\"col\">Reason</th>"
+                   "<th scope=\"col\" class=\"num\">Samples</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < v->books_n; i++) {
         const struct view_book *b = &v->books[i];
         if (strcmp(b->kind, "lost") != 0 || b->samples == 0)

@@ -37,7 +37,8 @@ class Driver(harness.Process):
     def __init__(self, directory):
         self.port = harness.free_port()
         env = dict(os.environ, HOME=str(directory), XDG_CONFIG_HOME=str(directory), XDG_CACHE_HOME=str(directory))
-        super().__init__(["chromedriver", f"--port={self.port}", "--log-level=SEVERE"], directory / "driver.log", env=env)
+        argv = ["chromedriver", f"--port={self.port}", "--log-level=SEVERE"]
+        super().__init__(argv, directory / "driver.log", env=env)
         harness.wait_for("chromedriver", self.ready)
 
     def ready(self):
@@ -130,6 +131,13 @@ class Browser:
 
     def click(self, css):
         self.call("POST", f"/element/{self.find(css)}/click")
+
+    def follow(self, css):
+        """Clicks on what leads to another page, and waits for that."""
+        self.run("document.documentElement.dataset.left = '1'")
+        self.click(css)
+        arrived = "return !document.documentElement.dataset.left && document.readyState === 'complete'"
+        harness.wait_for(f"the page behind {css}", lambda: self.run(arrived))
 
     def type(self, css, text):
         element = self.find(css)

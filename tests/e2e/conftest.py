@@ -9,6 +9,7 @@ import harness
 USUAL_SECONDS = 0.7
 SLOW_FILES = {
     "test_alerts.py": 9,
+    "test_browser.py": 0.6,
     "test_chaos.py": 14,
     "test_clock.py": 5,
     "test_credentials.py": 5,

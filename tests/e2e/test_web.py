@@ -211,6 +211,15 @@ def test_pages_are_well_formed(world):
             Balance(page)
 
 
+def test_pages_take_little_room_in_the_program():
+    """Their words, style and script, and the code that writes them."""
+    objects = harness.ROOT / "build" / "release" / "obj" / "agent" / "web"
+    parts = [*objects.glob("page*.o"), objects / "assets.o"]
+    done = subprocess.run(["size", *map(str, parts)], capture_output=True, text=True, check=True)
+    sizes = [int(line.split()[3]) for line in done.stdout.splitlines()[1:]]
+    assert len(sizes) > 6 and sum(sizes) < 100_000
+
+
 def test_limits_are_shown(run, tmp_path):
     """What is kept out or left out by a limit is said on the pages, in the API and in metrics."""
     many = run(Target, "".join(f'm{{id="{i}",zone="z{i % 2}"}} 1\n' for i in range(9)))
