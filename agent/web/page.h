@@ -96,6 +96,17 @@ void page_overview(struct buf *out, const struct web_view *view);
 void page_targets(struct buf *out, const struct web_view *view, const struct page_filter *filter);
 /* Needs VIEW_TARGETS and VIEW_SOURCES. */
 void page_discovery(struct buf *out, const struct web_view *view, const struct page_filter *filter);
+/* What the form of /relabel holds; empty strings for what is not given. */
+struct page_relabel {
+    const char *job;
+    const char *kind;   /* "metric": metric_relabel_configs; else relabel_configs */
+    const char *labels; /* as {name="value"} or JSON */
+};
+/* Needs VIEW_JOBS. */
+void page_relabel(struct buf *out, const struct web_view *view, const struct page_relabel *given);
+/* A link that fills the form with what was found of a target. */
+void page_relabel_link(struct buf *out, const struct target *t, const struct labels *found);
+void page_config(struct buf *out, const struct web_view *view);
 /* Needs VIEW_REMOTES, VIEW_BOOKS and VIEW_HISTORY. */
 void page_queue(struct buf *out, const struct web_view *view);
 /* Needs VIEW_REJECTS. */

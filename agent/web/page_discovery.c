@@ -28,6 +28,7 @@ static void add_found(struct buf *out, const struct target *t)
     labels_init(&l, NULL);
     target_discovered(t, &l);
     page_labels(out, l.v, l.n, NULL);
+    page_relabel_link(out, t, &l);
     labels_free(&l);
 }
 

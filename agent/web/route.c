@@ -94,7 +94,17 @@ static void add_yaml(struct buf *out, const struct web_view *view)
 
 static void get_config(struct answer *a)
 {
-    answer_view(a, TEXT, 0, add_yaml);
+    answer_view(a, a->request->html ? HTML : TEXT, 0, a->request->html ? page_config : add_yaml);
+}
+
+static void get_relabel(struct answer *a)
+{
+    struct page_relabel given = {.job = arg(a, "job"), .kind = arg(a, "kind"), .labels = arg(a, "labels")};
+    struct web_view view;
+    view_take(&view, &a->options->sources, VIEW_JOBS);
+    a->reply->content_type = HTML;
+    page_relabel(&a->reply->body, &view, &given);
+    view_free(&view);
 }
 
 static void give_asset(struct answer *a, enum asset asset)
@@ -305,6 +315,7 @@ static const struct route ROUTES[] = {
     {"/", false, ROUTE_GET, get_overview},
     {"/targets", false, ROUTE_GET, get_targets},
     {"/service-discovery", false, ROUTE_GET, get_discovery},
+    {"/relabel", false, ROUTE_GET, get_relabel},
     {"/queue", false, ROUTE_GET, get_queue},
     {"/rejects", false, ROUTE_GET, get_rejects},
     {"/config", false, ROUTE_GET, get_config},

@@ -330,6 +330,71 @@ static const char RULES[] =
     "  - {action: labelmap, regex: b}\n"
     "  - {source_labels: [__meta_x], regex: '<b>.*', action: drop}\n";
 
+static void relabel(const struct web_view *v, const char *job, const char *kind, const char *pasted)
+{
+    struct page_relabel given = {.job = job, .kind = kind, .labels = pasted};
+    clear();
+    page_relabel(&text, v, &given);
+    is_safe_page();
+}
+
+static const char STEPS[] =
+    "scrape_configs:\n"
+    "- job_name: node\n"
+    "  relabel_configs:\n"
+    "  - {target_label: zone, replacement: '<b>'}\n"
+    "  - {action: labeldrop, regex: gone}\n"
+    "  - {source_labels: [zone], regex: nowhere, target_label: zone}\n"
+    "  - {source_labels: [host], regex: bad, action: drop}\n"
+    "  - {target_label: after, replacement: x}\n";
+
+static void test_relabel_page(void **state)
+{
+    struct web_view v = view;
+    struct buf errors;
+    (void)state;
+    buf_init(&errors, 4096);
+    v.config = config_load_text("steps.yml", str_of(STEPS), NULL, false, &errors);
+    assert_non_null(v.config);
+    relabel(&v, "", "", "");
+    lacks("Rule by rule");
+    relabel(&v, "node", "target", "{host=\"a\", gone=\"x\"}");
+    has("<b>1</b> <span class=\"warn badge\">changes</span> <span class=\"dim\">line 4</span>");
+    has("<span class=\"chip add\"><i>zone=</i>&lt;b&gt;</span>");
+    has("<span class=\"chip del\"><i>gone=</i>x</span>");
+    has("<b>3</b> <span class=\"dim badge\">no effect</span>");
+    has("<p id=\"result\"><span class=\"chip\"><i>after=</i>x</span><span class=\"chip\"><i>host=</i>a</span>"
+        "<span class=\"chip\"><i>zone=</i>&lt;b&gt;</span></p>");
+    has("<option value=\"node\" selected>");
+    relabel(&v, "node", "target", "{\"host\": \"bad\"}");
+    has("<b>4</b> <span class=\"bad badge\">drops it</span>");
+    lacks("<b>5</b>");
+    has("It is dropped.");
+    relabel(&v, "node", "metric", "up{a=\"b\"}");
+    has("This job has no such rules.");
+    has("<i>__name__=</i>up");
+    relabel(&v, "node", "target", "{host=" EVIL);
+    has("role=\"alert\">column ");
+    has("&lt;script&gt;"); /* what was pasted is still in the form */
+    relabel(&v, "node", "target", "{\"host\": 1}");
+    has("role=\"alert\">");
+    relabel(&v, "other", "target", "{a=\"b\"}");
+    has("there is no such job");
+    relabel(&v, "", "target", "{a=\"b\"}");
+    has("choose a job");
+    config_unref(v.config);
+    buf_free(&errors);
+}
+
+static void test_config_page(void **state)
+{
+    (void)state;
+    clear();
+    page_config(&text, &view);
+    is_safe_page();
+    has("secret: &lt;secret&gt;");
+}
+
 static void test_discovery(void **state)
 {
     struct web_view v = view;
@@ -1231,6 +1296,8 @@ int main(void)
         cmocka_unit_test_teardown(test_targets, teardown),
         cmocka_unit_test_teardown(test_pages_of_rows, teardown),
         cmocka_unit_test_teardown(test_discovery, teardown),
+        cmocka_unit_test_teardown(test_relabel_page, teardown),
+        cmocka_unit_test_teardown(test_config_page, teardown),
         cmocka_unit_test_teardown(test_other_pages, teardown),
         cmocka_unit_test_teardown(test_human_numbers, teardown),
         cmocka_unit_test_teardown(test_api_targets, teardown),
