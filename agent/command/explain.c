@@ -362,7 +362,8 @@ static void on_json(void *ctx, struct buf *out)
         const struct endpoint *to = &e->endpoints[i];
         buf_add_c(out, i ? ",{\"name\":" : "{\"name\":");
         buf_add_json(out, str_of(s->config->remotes[i].name));
-        buf_addf(out, ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"left_to_group\":%" PRIu64 ",\"histograms_not_sent\":%" PRIu64 "}",
+        buf_addf(out, ",\"sent\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"left_to_group\":%" PRIu64
+                      ",\"histograms_not_sent\":%" PRIu64 "}",
                  to->sent, to->dropped, to->elsewhere, to->unfit);
     }
     buf_add_c(out, "]},");
