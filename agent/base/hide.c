@@ -44,10 +44,20 @@ static size_t find_any(struct str s, size_t from, const char *chars)
     return from;
 }
 
+/* Where the authority begins: behind scheme://, if that is there. */
+static size_t find_authority(struct str url)
+{
+    size_t n = str_find(url, STR("://"));
+    for (size_t i = 0; i < n && n < url.n; i++) {
+        if (!isalnum((unsigned char)url.p[i]) && !strchr("+-.", url.p[i]))
+            return 0;
+    }
+    return n < url.n ? n + 3 : 0;
+}
+
 static struct parts find_parts(struct str url)
 {
-    size_t scheme = str_find(url, STR("://"));
-    struct parts p = {.user = scheme == url.n ? 0 : scheme + 3};
+    struct parts p = {.user = find_authority(url)};
     size_t end = find_any(url, p.user, "/?#"), last = end;
     while (last > p.user && url.p[last - 1] != '@')
         last--;

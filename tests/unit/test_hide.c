@@ -36,6 +36,7 @@ static void test_urls(void **state)
         {"http://u:PW@h/?x@y=1&key=", "http://u:xxxxx@h/?x@y=1&key="},
         {"ftp://u:PW@h", "ftp://u:xxxxx@h"},
         {"u:PW@h/x", "u:xxxxx@h/x"},
+        {"u:PW@h/x://y", "u:xxxxx@h/x://y"},
         {"/some/file", "/some/file"},
         {"-", "-"},
         {"", ""},
