@@ -41,6 +41,8 @@ struct discovery_source_status {
 void discovery_each_source(const struct discovery *d,
                            void (*fn)(void *ctx, const struct discovery_source_status *status), void *ctx);
 
+/* Fills *to with the set's labels, array and all in the arena: whoever gets it need not free. */
+void discovery_copy_set(struct labels *to, const struct label_set *from, struct arena *arena);
 /* For `check` and tests: the label sets of a job from static groups and files, once. Missing files give a line in
    `errors` and are skipped. Sets and strings go to the arena. */
 size_t discovery_once(const struct config_job *job, struct arena *arena, struct labels **sets, struct buf *errors);

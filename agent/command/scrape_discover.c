@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "command.h"
 #include "discovery.h"
 
@@ -53,23 +54,17 @@ static void on_tick(void *ctx)
 
 static void tell_source(void *ctx, const struct discovery_source_status *s)
 {
-    const char *why = s->looked ? s->error : "no answer in time";
-    if (why && why[0])
-        buf_addf(ctx, "%s %s: %s\n", s->kind, s->detail, why);
+    if (!s->looked)
+        buf_addf(ctx, "%s: %s: no answer in time\n", s->kind, s->detail);
+    else if (s->error[0])
+        buf_addf(ctx, "%s: %s\n", s->kind, s->error);
 }
 
 static void copy_sets(const struct look *l, struct arena *arena, struct labels **sets)
 {
-    struct labels *out = arena_alloc(arena, (l->n + 1) * sizeof *out);
-    for (size_t i = 0; i < l->n; i++) {
-        labels_init(&out[i], arena);
-        label_set_add(l->sets[i], &out[i]);
-        for (size_t k = 0; k < out[i].n; k++) {
-            out[i].v[k].name = arena_str(arena, out[i].v[k].name);
-            out[i].v[k].value = arena_str(arena, out[i].v[k].value);
-        }
-    }
-    *sets = out;
+    *sets = arena_alloc(arena, (l->n + 1) * sizeof **sets);
+    for (size_t i = 0; i < l->n; i++)
+        discovery_copy_set(&(*sets)[i], l->sets[i], arena);
 }
 
 /* Only this job's services are to be asked: a configuration with no other. The copy is on our stack, and what discovery
@@ -80,6 +75,7 @@ static void look_around(struct look *l, const struct config *config, const struc
     one.refs = 1;
     one.jobs = (struct config_job *)job;
     one.jobs_n = 1;
+    (void)log_set_level("error"); /* what its sources warn of is told below */
     l->loop = loop_new();
     l->discovery = discovery_new(l->loop, OBSAGENT_USER_AGENT, on_update, l);
     l->news_ms = clock_mono_ms();
@@ -89,6 +85,7 @@ static void look_around(struct look *l, const struct config *config, const struc
     discovery_each_source(l->discovery, tell_source, errors);
     discovery_free(l->discovery);
     loop_free(l->loop);
+    (void)log_set_level("info");
 }
 
 size_t scrape_discover(const struct config *config, const struct config_job *job, int64_t limit_ms, struct arena *arena,

@@ -7,8 +7,7 @@
 #include "base/alloc.h"
 #include "source.h"
 
-/* Array and all into the arena: whoever gets it need not free. */
-static void copy_set(struct labels *to, const struct label_set *from, struct arena *arena)
+void discovery_copy_set(struct labels *to, const struct label_set *from, struct arena *arena)
 {
     struct labels views;
     labels_init(&views, arena);
@@ -34,7 +33,7 @@ size_t discovery_once(const struct config_job *job, struct arena *arena, struct 
     size_t n = sets.n;
     *out = arena_alloc(arena, (n + 1) * sizeof **out);
     for (size_t i = 0; i < n; i++)
-        copy_set(&(*out)[i], sets.v[i], arena);
+        discovery_copy_set(&(*out)[i], sets.v[i], arena);
     discovery_sets_free(&sets);
     return n;
 }

@@ -305,7 +305,7 @@ def test_targets_of_a_service(run, tmp_path):
     assert code == 0 and report["target"] == f"http://{target.address}/metrics" and "dropped by rule 1" in err
     assert [path for path, _ in service.requests] == ["/good"]
     code, out, err = obsagent("scrape", "--config.file", config, "--job=bad")
-    assert (code, out) == (1, "") and re.search(r"http_sd_configs .*500.*\njob bad has no targets\n$", err, re.S), err
+    assert (code, out) == (1, "") and re.search(r"^http_sd_configs: .*500.*\njob bad has no targets\n$", err, re.S), err
 
 
 # ---- waiting, asking often ----
