@@ -38,8 +38,8 @@ struct exposition_exemplar {
 
 /* One sample. `series` is the raw text of a line before its value (trailing blanks cut), or for protobuf the same
    written by the parser: legacy names bare, others quoted, labels in the order of the message, numbers of le and
-   quantile in their shortest form. In the text formats the rest of its line lies behind it and ends in '\n' or '\r' (not
-   of what nhcb makes). Everything is valid during the callback. */
+   quantile in their shortest form. In the text formats the rest of its line lies behind it and ends in '\n' or '\r'
+   (not of what nhcb makes). Everything is valid during the callback. */
 struct exposition_sample {
     struct str series;
     double value; /* NaN always BLOCK_NAN_BITS */

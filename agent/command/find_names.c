@@ -42,11 +42,26 @@ static bool has_label(const struct target *t, struct str name)
     return false;
 }
 
+/* The name as queries want it: alone in braces, quoted. */
+static void tell_quoted(struct names *n, const struct survey_sample *s, struct str name, bool label)
+{
+    struct finding_at at = {.line = s->raw->line, .subject = name};
+    struct labels l;
+    struct buf text;
+    labels_init(&l, NULL);
+    buf_init(&text, SIZE_MAX);
+    labels_push(&l, label ? name : STR("__name__"), label ? STR("...") : name);
+    labels_format(&l, &text);
+    findings_add(n->to, FINDING_QUOTED_NAME, &at, "a %s, in queries %s", label ? "label" : "metric", buf_c(&text));
+    buf_free(&text);
+    labels_free(&l);
+}
+
 static void check_label(struct names *n, const struct survey_sample *s, struct str name)
 {
     struct finding_at at = {.line = s->raw->line, .subject = name};
     if (!labels_is_legacy_name(name) && is_news(n, name, LABEL))
-        findings_add(n->to, FINDING_QUOTED_NAME, &at, "a label, in queries {\"%.*s\"=\"...\"}", STR_ARG(name));
+        tell_quoted(n, s, name, true);
     const struct target *t = n->subject->target;
     if (!t || !has_label(t, name) || !is_news(n, name, CLASH))
         return;
@@ -59,10 +74,8 @@ static void check_label(struct names *n, const struct survey_sample *s, struct s
 static void on_sample(void *ctx, const struct survey_sample *s)
 {
     struct names *n = ctx;
-    if (!labels_is_legacy_metric(s->name) && is_news(n, s->name, METRIC)) {
-        struct finding_at at = {.line = s->raw->line, .subject = s->name};
-        findings_add(n->to, FINDING_QUOTED_NAME, &at, "a metric, in queries {\"%.*s\"}", STR_ARG(s->name));
-    }
+    if (!labels_is_legacy_metric(s->name) && is_news(n, s->name, METRIC))
+        tell_quoted(n, s, s->name, false);
     for (size_t i = 0; i < s->labels->n; i++) {
         if (!str_eq_c(s->labels->v[i].name, "__name__"))
             check_label(n, s, s->labels->v[i].name);

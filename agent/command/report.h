@@ -24,6 +24,7 @@ struct report {
     const struct rehearsal_result *rehearsal;
     const struct analyses *analyses;
     rule_set lint_rules;            /* which of promtool's are looked at */
+    bool lint;                      /* they were asked for: findings count */
     const struct load_result *load; /* NULL without --repeat */
     int64_t timeout_ms, interval_ms;
     enum scrape_exit exit; /* of this target */

@@ -34,6 +34,15 @@ static void add_limits(const struct report *r, struct junit *s)
     }
 }
 
+static void add_lint(const struct report *r, struct junit *s)
+{
+    struct buf text;
+    buf_init(&text, SIZE_MAX);
+    size_t n = report_lint(r, &text);
+    junit_case(s, "lint", n ? buf_c(&text) : NULL);
+    buf_free(&text);
+}
+
 static void add_all(const struct report *r, struct junit *s)
 {
     struct err why;
@@ -43,6 +52,8 @@ static void add_all(const struct report *r, struct junit *s)
     if (r->probe->raw_bytes || !err_is(&r->probe->error))
         add_errors(r->counts, s);
     add_limits(r, s);
+    if (r->lint)
+        add_lint(r, s);
     if (r->load)
         junit_case(s, "load", r->load->failed ? r->load->first_error.msg : NULL);
     for (size_t i = 0; i < r->analyses->n; i++) {

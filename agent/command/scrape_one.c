@@ -124,6 +124,7 @@ static struct report report_of(const struct scrape_flags *f, const struct subjec
         .counts = &t->counts,
         .rehearsal = &t->rehearsed,
         .analyses = analyses,
+        .lint = f->lint != NULL,
         .lint_rules = f->lint_rules,
         .timeout_ms = timeout_of(f, s),
         .interval_ms = interval_of(f, s),

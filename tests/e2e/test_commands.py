@@ -177,6 +177,11 @@ drop_me
         "scrape --lint=list", 0, "~(?s:unit +base units.*split-family +problem: .*precision +hint: )"
     ),
     "scrape_lint_some": Case("scrape --lint=counter,help ugly.txt", 3, "fooSeconds no help text\n", "~samples"),
+    "scrape_lint_junit": Case(
+        "scrape --lint=help --junit ugly.txt",
+        3,
+        '~name="lint">\n? *<failure[^>]*>fooSeconds no help text',
+    ),
     "scrape_lint_none": Case("scrape --lint=none ugly.txt", 0, "~^target: ugly.txt\n"),
     "scrape_lint_unknown": Case("scrape --lint=all,unit fine.txt", 2, "", "~--lint: there is no rule \"all\""),
     "scrape_finding": Case("scrape twice.txt", 3, "~\n    line 3, see line 1: m: the same series again\n"),

@@ -200,6 +200,7 @@ static void test_values(void **state)
 }
 
 static const struct find_row NAMES[] = {
+    {"{\"a\\\"b\"} 1\n", "quoted-name 1 a\"b: a metric, in queries {\"a\\\"b\"}\n"},
     {"a:b{c=\"1\"} 1\n", ""},
     {"{\"a.b\",c=\"1\"} 1\n{\"a.b\",c=\"2\"} 1\na{\"c.d\"=\"1\",\"a.b\"=\"2\"} 1\n",
      "quoted-name 1 a.b: a metric, in queries {\"a.b\"}\n"
