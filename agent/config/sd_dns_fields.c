@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#define CARES_NO_DEPRECATED /* what took their place is not in Debian 12 */
 #include <ares.h>
 
 #define AT(member) .at = offsetof(struct config_sd, dns.member)

@@ -5,6 +5,7 @@
    Each look has a channel of its own, so that a changed resolv.conf counts from the next look on. */
 #include "source.h"
 
+#define CARES_NO_DEPRECATED /* what took their place is not in Debian 12 */
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <stdio.h>

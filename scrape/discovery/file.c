@@ -128,13 +128,14 @@ static bool read_file(struct group_file *f, struct buf *errors)
         return false;
     f->st = st;
     struct config_group *groups;
+    struct discovery_sets news;
     size_t n;
     if (!config_groups_from_file(f->path, &groups, &n, errors))
         return false;
-    discovery_sets_clear(&f->sets);
-    discovery_static_add(&f->sets, groups, n, f->path);
+    discovery_sets_init(&news, f->sets.names);
+    discovery_static_add(&news, groups, n, f->path);
     config_groups_free(groups, n);
-    return true;
+    return discovery_sets_replace(&f->sets, &news); /* it may say what it said before: written again, or touched */
 }
 
 static bool look_at_pattern(struct file_source *s, size_t index, bool *sure, struct buf *errors)

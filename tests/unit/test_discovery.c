@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "discovery.h"
+#include "scrape/discovery/source.h"
 
 static char dir[] = "/tmp/obsagent-discovery-XXXXXX";
 static struct loop *loop;
@@ -178,6 +179,40 @@ static void broken_file_keeps_what_it_said(void **state)
     assert_string_equal(updates_in(1, 3000), "f: {__address__=s:1} {__address__=c:1,__meta_filepath=t2.json}\n");
 }
 
+/* Only what a file says counts, and what it says as before is the same object. */
+static void a_file_written_again_is_no_news(void **state)
+{
+    (void)state;
+    write_file("t.yml", "- targets: ['a:1', 'b:1']\n");
+    struct config *c = config_of(FILES);
+    struct file_source *files = file_source_new(&c->jobs[0].file_sd[0], NULL);
+    struct discovery_sets before, after;
+    struct buf errors;
+    discovery_sets_init(&before, NULL);
+    discovery_sets_init(&after, NULL);
+    buf_init(&errors, 65536);
+    assert_true(file_source_look(files, &errors));
+    file_source_add(files, &before);
+    assert_false(file_source_look(files, &errors));
+    write_file("t.yml", "# the same, said in another way\n[{targets: ['a:1', \"b:1\"]}]\n");
+    assert_false(file_source_look(files, &errors));
+    write_file("t.yml", "- targets: ['c:1', 'a:1']\n");
+    assert_true(file_source_look(files, &errors));
+    file_source_add(files, &after);
+    assert_int_equal(before.n, 2);
+    assert_int_equal(after.n, 2);
+    assert_ptr_equal(after.v[1], before.v[0]);
+    write_file("t.yml", "[]\n");
+    assert_true(file_source_look(files, &errors));
+    write_file("t.yml", "[ ]\n");
+    assert_false(file_source_look(files, &errors));
+    discovery_sets_free(&before);
+    discovery_sets_free(&after);
+    file_source_free(files);
+    buf_free(&errors);
+    config_unref(c);
+}
+
 /* What Kubernetes does with a mounted ConfigMap. */
 static void swapped_link_is_a_change(void **state)
 {
@@ -253,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_job_is_told_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_read_when_they_change, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_file_keeps_what_it_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_written_again_is_no_news, setup, teardown),
         cmocka_unit_test_setup_teardown(swapped_link_is_a_change, setup, teardown),
         cmocka_unit_test_setup_teardown(refresh_finds_what_inotify_does_not, setup, teardown),
         cmocka_unit_test_setup_teardown(new_generation_keeps_what_is_known, setup, teardown),

@@ -36,7 +36,8 @@ static const struct sd_case cases[] = {
      "{__address__=10.0.0.2:80," COMMON "," N2_LABELS "}\n"},
     {"[{" PLAIN "," NETWORKS(FRONT) ",\"Labels\":{\"com.x/y\":\"z\",\"e\":\"\"},\"Ports\":["
      "{\"PrivatePort\":80,\"Type\":\"tcp\"},"
-     "{\"IP\":\"0.0.0.0\",\"PrivatePort\":443,\"PublicPort\":8443,\"Type\":\"tcp\"},{\"PrivatePort\":53,\"Type\":\"udp\"}]}]|[]",
+     "{\"IP\":\"0.0.0.0\",\"PrivatePort\":443,\"PublicPort\":8443,\"Type\":\"tcp\"},"
+     "{\"PrivatePort\":53,\"Type\":\"udp\"}]}]|[]",
      "{__address__=10.0.0.1:80," M "container_id=c1," M "container_label_com_x_y=z," M "container_name=/web," M
      "container_network_mode=net," M "network_ip=10.0.0.1," M "port_private=80}\n"
      "{__address__=10.0.0.1:443," M "container_id=c1," M "container_label_com_x_y=z," M "container_name=/web," M
