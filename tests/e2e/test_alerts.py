@@ -66,6 +66,9 @@ CASES = {
         {'obsagent_config_last_reload_successful{instance="a"}': "1x9 0x20 1x9"}, [16, 29], [12, 32]),
     "ObsagentTargetsDown": (
         {'obsagent_job_targets{instance="a",exported_job="j",state="down"}': "0x9 2x20 0x9"}, [21, 29], [15, 32]),
+    "ObsagentDiscoveryFails": (
+        {'obsagent_discovery_up{instance="a",exported_job="j",kind="k",number="0"}': "1x9 0x20 1x9"}, [21, 29],
+        [15, 32]),
     "ObsagentScrapesSkipped": ({'obsagent_scrapes_skipped_total{instance="a"}': "0x9 0+1x30 30x30"}, [25], [15, 60]),
     "ObsagentSeriesLimited": (
         {'obsagent_series_limited{instance="a",exported_job="j",label="id"}': "0x9 5x20 0x9"}, [21, 29], [15, 32]),
@@ -165,6 +168,8 @@ def start_agents(bed):
     bed.agent("limited", ["ObsagentSeriesLimited"], job="  series_limit: 2\n")
     bed.agent("dead", ["ObsagentSeriesSetAside"], refuses(500, one))
     bed.agent("down", ["ObsagentTargetsDown"], job=f"  proxy_url: http://127.0.0.1:{free_port()}\n")
+    bed.agent("discovery", ["ObsagentDiscoveryFails"],
+              job=f"  http_sd_configs: [{{url: http://127.0.0.1:{free_port()}/}}]\n")
     late = bed.run(Receiver)
     late.clock_ahead = 100
     bed.agent("clock", ["ObsagentClockWrong"], url=late.url)
