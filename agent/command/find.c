@@ -9,7 +9,7 @@
 typedef struct find_check find_maker(const struct find_for *to);
 
 /* In the order they are told. */
-static find_maker *const MAKERS[] = {find_order, find_buckets, find_values, find_names, find_times,
+static find_maker *const MAKERS[] = {find_duplicates, find_order, find_buckets, find_values, find_names, find_times,
                                      find_rounds};
 #define CHECKS_N (sizeof MAKERS / sizeof *MAKERS)
 
@@ -33,10 +33,6 @@ static void on_begin(void *ctx, enum exposition_format format)
 static void on_sample(void *ctx, const struct survey_sample *sample)
 {
     struct find *f = ctx;
-    if (sample->first_line) {
-        struct finding_at at = {sample->raw->line, sample->first_line, sample->raw->series};
-        findings_add(f->found, FINDING_DUPLICATE_SERIES, &at, "the same series again");
-    }
     for (size_t i = 0; i < CHECKS_N; i++) {
         const struct survey_watcher *w = &f->checks[i].watcher;
         if (w->sample)
@@ -57,8 +53,6 @@ static void on_meta(void *ctx, const struct survey_meta *meta)
 static void on_end(void *ctx, const struct survey_counts *counts)
 {
     struct find *f = ctx;
-    if (counts->level)
-        findings_cut(f->found, "duplicates: only 1 in %u series is compared", 1u << counts->level);
     for (size_t i = 0; i < CHECKS_N; i++) {
         const struct survey_watcher *w = &f->checks[i].watcher;
         if (w->end)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* find: the analysis that looks for what costs people days: every rule of finding.h.
 
-     find.c          the analysis: its checks, and its part of the report
-     find_order.c    the order of lines: metadata and families
-     find_buckets.c  parts of histograms and summaries that do not fit together
-     find_values.c   numbers
-     find_names.c    names of metrics and labels
-     find_times.c    timestamps and clocks
-     find_rounds.c   what two scrapes show
-     finding.c       the rules, and what was found */
+     find.c             the analysis: its checks, and its part of the report
+     find_duplicates.c  series that stand twice
+     find_order.c       the order of lines: metadata and families
+     find_buckets.c     parts of histograms and summaries that do not fit together
+     find_values.c      numbers
+     find_names.c       names of metrics and labels
+     find_times.c       timestamps and clocks
+     find_rounds.c      what two scrapes show
+     finding.c          the rules, and what was found */
 #ifndef OBSAGENT_COMMAND_FIND_H
 #define OBSAGENT_COMMAND_FIND_H
 
@@ -36,6 +37,7 @@ struct find_for {
 bool find_is_counting(const struct survey_sample *s);
 
 
+struct find_check find_duplicates(const struct find_for *to);
 struct find_check find_order(const struct find_for *to);
 struct find_check find_buckets(const struct find_for *to);
 struct find_check find_values(const struct find_for *to);

@@ -28,6 +28,13 @@ static const struct find_row ORDER[] = {
     {"# HELP a x\n# TYPE a counter\na 1\na{b=\"1\"} 2\n# TYPE c gauge\nc 1\n", ""},
     {"# TYPE c gauge\n# TYPE d gauge\n", ""},
     {"a{b=\"1\"} 1\na{b=\"2\"} 1\na{b=\"1\"} 1\n", DUPLICATE},
+    /* points of one series, and one of them again */
+    {"a 1 1000\na 2 2000\na 3 3000\na 4 2000\n",
+     "duplicate-series 4/1 a: the same series again\n"
+     "timestamp 1 : 4 samples, the first one here\n"},
+    {"a 1\na 2 2000\na 3\n",
+     "duplicate-series 3/1 a: the same series again\n"
+     "timestamp 2 : 1 sample, the first one here\n"},
     {"a 1\nb 1\nb{x=\"y\"} 1\na 1\n",
      "duplicate-series 4/1 a: the same series again\n"
      "split-family 4/1 a: goes on after samples of others\n"},
