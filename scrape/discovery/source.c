@@ -30,16 +30,10 @@ void discovery_sets_init(struct discovery_sets *sets, struct label_names *names)
     *sets = (struct discovery_sets){.names = names};
 }
 
-void discovery_sets_clear(struct discovery_sets *sets)
+void discovery_sets_free(struct discovery_sets *sets)
 {
     for (size_t i = 0; i < sets->n; i++)
         label_set_unref(sets->v[i]);
-    sets->n = 0;
-}
-
-void discovery_sets_free(struct discovery_sets *sets)
-{
-    discovery_sets_clear(sets);
     free(sets->v);
     discovery_sets_init(sets, sets->names);
 }

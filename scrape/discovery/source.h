@@ -19,8 +19,6 @@ struct discovery_sets {
 void discovery_sets_init(struct discovery_sets *sets, struct label_names *names);
 /* Gives up the references and the list. */
 void discovery_sets_free(struct discovery_sets *sets);
-/* Gives up the references, keeps the list's memory. */
-void discovery_sets_clear(struct discovery_sets *sets);
 /* Packs a new set. */
 void discovery_sets_add(struct discovery_sets *sets, const struct labels *labels);
 /* Adds a set; the reference goes over. */

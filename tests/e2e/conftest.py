@@ -13,7 +13,6 @@ SLOW_FILES = {
     "test_chaos.py": 14,
     "test_clock.py": 5,
     "test_credentials.py": 5,
-    "test_discovery.py": 3,
     "test_deploy.py": 0.05,
     "test_deploy_node.py": 4,
     "test_disk.py": 10,

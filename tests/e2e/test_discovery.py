@@ -261,10 +261,38 @@ def test_targets_follow_an_http_service_and_stay_while_it_fails(run, tmp_path):
     service.close()
     wait_for("no connection", lambda: re.search("http_sd_configs.*refused.*stay", agent.output()))
     assert addresses(agent, "web") == ["127.0.0.1:1", "127.0.0.1:2"]
+    of = {"kind": "http_sd_configs", "job": "web"}
+    wait_for("the metric", lambda: agent.total("obsagent_discovery_failures_total", **of) > len(BAD_ANSWERS))
+    assert agent.total("obsagent_discovery_up", **of) == 0 and agent.total("obsagent_discovery_targets", **of) == 2
     run(Service, lambda path, headers: [], port=port)
     wait_for("no targets", lambda: addresses(agent, "web") == [])
     assert "http_sd_configs: works again" in agent.output()
     assert "hunter" not in agent.output()
+    wait_for("the metric", lambda: agent.total("obsagent_discovery_up", **of) == 1)
+
+
+def jobs(url, *names):
+    return "scrape_configs:\n" + "".join(
+        f"- job_name: {name}\n  scrape_interval: 1h\n  http_sd_configs: [{{url: '{url}', refresh_interval: 1h}}]\n"
+        for name in names
+    )
+
+
+def test_jobs_share_a_source_and_a_reload_disturbs_none(run, tmp_path):
+    service = run(Service, lambda path, headers: group("127.0.0.1:1"))
+    url = f"http://{service.address}/t"
+    agent = run(Agent, tmp_path, jobs(url, "one", "two"))
+    known = lambda *names: all(addresses(agent, name) == ["127.0.0.1:1"] for name in names)
+    wait_for("both jobs", lambda: known("one", "two"))
+    agent.reconfigure(jobs(url, "one", "two", "three"))
+    wait_for("a third job", lambda: known("one", "two", "three"))
+    assert len(service.requests) == 1
+    agent.reconfigure(jobs(f"http://127.0.0.1:{free_port()}/", "one", "two"))
+    wait_for("the new source's failure", lambda: re.search("http_sd_configs.*refused", agent.output()))
+    assert known("one", "two")
+    other = run(Service, lambda path, headers: group("127.0.0.1:2"))
+    agent.reconfigure(jobs(f"http://{other.address}/", "one"))
+    wait_for("the other's target", lambda: addresses(agent, "one") == ["127.0.0.1:2"])
 
 
 DNS = """
