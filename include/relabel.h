@@ -79,7 +79,10 @@ int relabel_describe(const struct relabel_rules *rules, size_t index, struct buf
 /* One rule as a JSON object with the names that Prometheus's API uses (sourceLabels, targetLabel ...); its defaults are
    written out, as there. */
 void relabel_json(const struct relabel_rules *rules, size_t index, struct buf *out);
-/* The rules as YAML (a list, two-space indented by `indent`), for /config and for comparing generations. */
+/* The rules as YAML (a list, two-space indented by `indent`), for comparing generations. */
 void relabel_dump(const struct relabel_rules *rules, int indent, struct buf *out);
+/* The same for people, without what rules put into parameters that sound secret (hide_label); so are the texts and
+   labels that the functions above tell. */
+void relabel_dump_shown(const struct relabel_rules *rules, int indent, struct buf *out);
 
 #endif

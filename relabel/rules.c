@@ -3,6 +3,7 @@
 #include "rule.h"
 
 #include "base/alloc.h"
+#include "base/hide.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +103,13 @@ static void write_labels(struct buf *out, const char *lead, const char *is, cons
     buf_addf(out, "}%s", tail);
 }
 
-static void write_rule(struct buf *out, const struct rule *r, const char *lead, const char *is,
+/* A parameter of the URL may be a key. */
+static struct str shown_replacement(const struct rule *r)
+{
+    return hide_label(r->target_label) ? STR("<secret>") : r->replacement;
+}
+
+static void write_rule(struct buf *out, const struct rule *r, struct str replacement, const char *lead, const char *is,
                        const char *tail)
 {
     if (r->ifs_n)
@@ -118,7 +125,7 @@ static void write_rule(struct buf *out, const struct rule *r, const char *lead, 
     if (r->target_label.n)
         write_field(out, lead, "target_label", is, r->target_label, tail);
     if (r->given & RELABEL_REPLACEMENT)
-        write_field(out, lead, "replacement", is, r->replacement, tail);
+        write_field(out, lead, "replacement", is, replacement, tail);
     if (r->match.n)
         write_field(out, lead, "match", is, r->match, tail);
     if (r->labels_n)
@@ -128,7 +135,7 @@ static void write_rule(struct buf *out, const struct rule *r, const char *lead, 
 static void format_rule(const struct rule *r, struct buf *out)
 {
     buf_addf(out, "action=%s", rule_action_name(r->action));
-    write_rule(out, r, " ", "=", "");
+    write_rule(out, r, shown_replacement(r), " ", "=", "");
 }
 
 int relabel_describe(const struct relabel_rules *rules, size_t index, struct buf *out)
@@ -180,10 +187,25 @@ void relabel_json(const struct relabel_rules *rules, size_t index, struct buf *o
     if (r->modulus)
         buf_addf(out, ",\"modulus\":%llu", (unsigned long long)r->modulus);
     json_field(out, "targetLabel", r->target_label);
-    json_field(out, "replacement", r->replacement);
+    json_field(out, "replacement", shown_replacement(r));
     json_field(out, "match", r->match);
     json_labels(out, r);
     buf_add_char(out, '}');
+}
+
+/* The labels as they may be seen; *copy is made when some may not. */
+static const struct labels *shown_labels(const struct labels *l, struct labels *copy)
+{
+    size_t n = 0;
+    while (n < l->n && !(hide_label(l->v[n].name) && l->v[n].value.n))
+        n++;
+    if (n == l->n)
+        return l;
+    for (size_t i = 0; i < l->n; i++) {
+        bool hide = hide_label(l->v[i].name) && l->v[i].value.n;
+        labels_push(copy, l->v[i].name, hide ? STR("<secret>") : l->v[i].value);
+    }
+    return copy;
 }
 
 bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, relabel_trace_fn *trace,
@@ -192,11 +214,14 @@ bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, r
     bool kept = true;
     for (size_t i = 0; kept && i < rules->n; i++) {
         struct buf text;
+        struct labels shown;
         uint64_t before = labels_hash(l);
         kept = rule_apply(rules->v[i], rules->legacy, l);
         buf_init(&text, 64 * 1024);
         format_rule(rules->v[i], &text);
-        trace(ctx, i, rules->v[i]->line, buf_str(&text), l, labels_hash(l) != before, kept);
+        labels_init(&shown, l->arena);
+        trace(ctx, i, rules->v[i]->line, buf_str(&text), shown_labels(l, &shown), labels_hash(l) != before, kept);
+        labels_free(&shown);
         buf_free(&text);
     }
     if (kept)
@@ -204,13 +229,24 @@ bool relabel_apply_traced(const struct relabel_rules *rules, struct labels *l, r
     return kept;
 }
 
-void relabel_dump(const struct relabel_rules *rules, int indent, struct buf *out)
+static void dump(const struct relabel_rules *rules, bool secrets, int indent, struct buf *out)
 {
     char lead[80];
     int n = indent < 0 ? 0 : indent > 64 ? 64 : indent;
     snprintf(lead, sizeof lead, "%*s  ", n, "");
     for (size_t i = 0; i < rules->n; i++) {
         buf_addf(out, "%*s- action: %s\n", n, "", rule_action_name(rules->v[i]->action));
-        write_rule(out, rules->v[i], lead, ": ", "\n");
+        write_rule(out, rules->v[i], secrets ? rules->v[i]->replacement : shown_replacement(rules->v[i]), lead, ": ",
+                   "\n");
     }
+}
+
+void relabel_dump(const struct relabel_rules *rules, int indent, struct buf *out)
+{
+    dump(rules, true, indent, out);
+}
+
+void relabel_dump_shown(const struct relabel_rules *rules, int indent, struct buf *out)
+{
+    dump(rules, false, indent, out);
 }

@@ -213,7 +213,10 @@ void dump_relabel(struct dump *d, const struct field *f, const void *from)
     if (!rules || relabel_count(rules) == 0)
         return;
     dump_name(d, f->name);
-    relabel_dump(rules, d->indent, d->out);
+    if (d->secrets)
+        relabel_dump(rules, d->indent, d->out);
+    else
+        relabel_dump_shown(rules, d->indent, d->out);
 }
 
 static void dump_list_start(struct dump *d, const char *name, size_t i)

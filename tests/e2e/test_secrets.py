@@ -129,7 +129,7 @@ ENVIRONMENT = {
 TOLD = {f"HUSH-{name}" for name in (
     "raw bearer own-type file basic http-header token-header oauth2 oauth2-param oauth2-user oauth2-query proxy "
     "proxy-auth environment environment-proxy api-key cookie aws-session connect params param-label url url-query "
-    "user-only sd-query consul consul-password").split()}
+    "user-only sd-query consul consul-password rule").split()}
 
 
 def lines(text, spaces):
@@ -168,6 +168,8 @@ def configuration(echo, target):
         jobs += discovery("consul", f"own-{n}", echo, 500, way)
     jobs += job("params", echo, 404, "", "  params: {token: [HUSH-params], auth_key: [HUSH-params, HUSH-params2]}\n")
     jobs += job("label", echo, 500, "").replace("}]\n", ", labels: {__param_password: HUSH-param-label}}]\n")
+    jobs += job("rule", echo, 500, "", "  relabel_configs:\n"
+                "  - {target_label: __param_auth_key, replacement: HUSH-rule}\n")
     far = job("far", "192.0.2.1:80", 401, "proxy_from_environment: true")  # nobody needs a proxy to reach itself
     jobs += far + job("leading", echo, 302, "bearer_token: HUSH-led")
     for n, (name, way) in enumerate(REMOTE_WAYS.items()):
@@ -277,7 +279,7 @@ def test_no_page_and_no_api_shows_one(world):
     pools = json.loads(outputs["/api/v1/scrape_pools of 0"])["data"]["scrapePools"]
     base = world.agents[0].url + "/api/v1/targets/relabel_steps?labels=" + urllib.parse.quote(labels)
     assert "refused-raw" in pools
-    check({pool: http_get(f"{base}&scrapePool={pool}")[1] for pool in pools if pool != "label"})
+    check({pool: http_get(f"{base}&scrapePool={pool}")[1] for pool in pools})
 
 
 def test_no_log_and_no_command_that_reads_a_directory_tells_one(world):
