@@ -179,7 +179,8 @@ def test_shipped_configuration(run, tmp_path, keys):
     done = pod("done", "127.0.0.1", annotations=notes)
     done["status"]["phase"] = "Succeeded"
     kubelet.pods = [two_ports, done, pod("quiet", "127.0.0.1")]
-    agent = run(Agent, tmp_path, shipped(tmp_path, receiver), env={**os.environ, "NODE_IP": address, "NODE_NAME": "big"})
+    env = {**os.environ, "NODE_IP": address, "NODE_NAME": "big"}
+    agent = run(Agent, tmp_path, shipped(tmp_path, receiver), env=env)
 
     def samples(name):
         return named(receiver.snapshot(), name)

@@ -19,7 +19,8 @@ def sd(server, role="pod", **more):
 def config(*entries, jobs=None):
     """One job for each entry, named by its number, or as `jobs` names them."""
     names = jobs or [str(i) for i in range(len(entries))]
-    lines = [f"- job_name: '{name}'\n  kubernetes_sd_configs: [{entry}]\n{NOWHERE}" for name, entry in zip(names, entries)]
+    jobs = zip(names, entries)
+    lines = [f"- job_name: '{name}'\n  kubernetes_sd_configs: [{entry}]\n{NOWHERE}" for name, entry in jobs]
     return (
         "global: {scrape_interval: 1h, scrape_timeout: 1s}\n"
         "remote_write: [{url: http://127.0.0.1:1/}]\nscrape_configs:\n" + "".join(lines)
