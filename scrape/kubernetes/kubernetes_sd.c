@@ -7,10 +7,13 @@
 
 #include "access.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "join.h"
 
 #define BUILD_MS 50        /* changes that come together are joined together */
+#define BUILD_SPACE 5      /* ... and so many times as long as joining them took, so that it is never all we do */
+#define BUILD_MAX_MS 500
 #define NAMESPACE_MS 10000 /* until the service account's namespace is looked for again */
 
 /* The targets of one object. */
@@ -30,6 +33,7 @@ struct kubernetes_sd {
     struct kube_map moved;   /* keys of other objects that changed */
     bool *built;             /* by watch: one of the role's objects, which have been joined */
     struct loop_timer timer;
+    int64_t took_ms; /* the last joining */
 };
 
 /* ---- entries ---- */
@@ -182,6 +186,7 @@ static void tell(struct kubernetes_sd *s, bool all, bool changed)
 static void build(void *ctx)
 {
     struct kubernetes_sd *s = ctx;
+    int64_t begun_ms = clock_mono_ms();
     bool changed = false, all = mark_ready(s);
     mark_dependents(s);
     for (size_t i = 0; i < s->dirty.slots_n; i++) {
@@ -189,6 +194,7 @@ static void build(void *ctx)
             changed |= build_object(s, s->dirty.slots[i].key);
     }
     kube_map_free(&s->dirty);
+    s->took_ms = clock_mono_ms() - begun_ms;
     tell(s, all, changed);
 }
 
@@ -208,6 +214,12 @@ static bool is_waiting(const struct kubernetes_sd *s, const struct kube_watch *w
     return waits;
 }
 
+static void build_changes(struct kubernetes_sd *s)
+{
+    int64_t ms = BUILD_MS + BUILD_SPACE * s->took_ms;
+    build_soon(s, ms < BUILD_MAX_MS ? ms : BUILD_MAX_MS);
+}
+
 static void on_news(void *ctx, struct kube_watch *watch, enum kube_news news, uint64_t key)
 {
     struct kubernetes_sd *s = ctx;
@@ -216,7 +228,7 @@ static void on_news(void *ctx, struct kube_watch *watch, enum kube_news news, ui
         if (is_waiting(s, watch))
             break;
         mark(s, is_of_role(s, watch) ? &s->dirty : &s->moved, key);
-        build_soon(s, BUILD_MS);
+        build_changes(s);
         break;
     case KUBE_GOOD:
         build_soon(s, s->source.known ? BUILD_MS : 0);

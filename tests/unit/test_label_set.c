@@ -51,7 +51,8 @@ static void sets_are_equal_however_they_are_packed(void **state)
     for (int i = 0; i < NAMES; i++)
         label_set_unref(set_of(full, NULL, i, "v"));
     for (int i = NAMES - 2; i < NAMES + 2; i++) {
-        struct label_set *a = set_of(full, NULL, i, "v"), *b = set_of(NULL, NULL, i, "v"), *c = set_of(full, NULL, i, "w");
+        struct label_set *a = set_of(full, NULL, i, "v"), *b = set_of(NULL, NULL, i, "v");
+        struct label_set *c = set_of(full, NULL, i, "w");
         struct label_set *over = set_of(full, c, i, "v"), *both = set_of(full, a, i + 1, "v");
         assert_true(label_set_equal(a, b));
         assert_false(label_set_equal(a, c));
