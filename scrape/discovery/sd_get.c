@@ -72,8 +72,7 @@ static void finish(struct sd_get *g, const struct http_result *r, const char *er
     buf_free(&body);
 }
 
-/* Without libcurl's " after 3 ms", so that the same trouble has the same words each time. */
-static void set_lasting_error(struct err *err, struct str text)
+void sd_lasting_error(struct err *err, struct str text)
 {
     size_t at = str_find(text, STR(" after "));
     struct str rest = str_skip(text, at), ms = str_skip(rest, strlen(" after "));
@@ -99,7 +98,7 @@ static void on_done(void *ctx, const struct http_result *r)
     if (!err_is(&err) && g->too_large)
         err_set(&err, "the answer has more than %zu MiB", SD_BODY_MAX >> 20);
     else if (!err_is(&err) && !r->ok)
-        set_lasting_error(&err, r->error);
+        sd_lasting_error(&err, r->error);
     if (r->status != 200) {
         g->body.n = g->body.n < WORDS_MAX ? g->body.n : WORDS_MAX;
         http_result_hide(r, &g->body);

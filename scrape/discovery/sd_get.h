@@ -60,4 +60,8 @@ struct str sd_label_name(struct arena *arena, const char *prefix, const char *ke
 /* "host:port", the host in brackets when it has a colon; into the arena. */
 struct str sd_host_port(struct arena *arena, struct str host, long long port);
 
+/* Sets what a client's result says without libcurl's " after 3 ms", so that the same trouble has the same words each
+   time and is told once. */
+void sd_lasting_error(struct err *err, struct str text);
+
 #endif

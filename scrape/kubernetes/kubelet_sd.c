@@ -7,6 +7,7 @@
 #include "access.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "../discovery/sd_get.h"
 #include "../discovery/source.h"
 #include "map.h"
 #include "object.h"
@@ -153,8 +154,8 @@ static void on_done(void *ctx, const struct http_result *result)
         snprintf(why, sizeof why, "%ld %.*s", result->status, STR_ARG(str_trim(buf_str(&s->words))));
         failed(s, why);
     } else if (!result->ok) {
-        snprintf(why, sizeof why, "%.*s", STR_ARG(result->error));
-        failed(s, why);
+        sd_lasting_error(&s->err, result->error);
+        failed(s, s->err.msg);
     } else if (!split_is_whole(&s->split) || s->split.bytes == 0) {
         failed(s, "the answer ends in the middle");
     } else {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/units.h"
+#include "../discovery/sd_get.h"
 #include "watch_private.h"
 
 #define BACKOFF_MS 800
@@ -182,7 +183,7 @@ static void watch_done(struct kube_watch *w)
 static void on_done(void *ctx, const struct http_result *result)
 {
     struct kube_watch *w = ctx;
-    char text[400];
+    struct err why = {0};
     w->call = NULL;
     http_result_hide(result, &w->words);
     http_result_hide_err(result, &w->err);
@@ -193,8 +194,8 @@ static void on_done(void *ctx, const struct http_result *result)
     } else if (err_is(&w->err)) {
         failed(w, w->err.msg);
     } else if (!result->ok) {
-        snprintf(text, sizeof text, "%.*s", STR_ARG(result->error));
-        failed(w, text);
+        sd_lasting_error(&why, result->error);
+        failed(w, why.msg);
     } else if (!split_is_whole(&w->split) || w->split.bytes == 0) {
         failed(w, "the answer ends in the middle");
     } else {
