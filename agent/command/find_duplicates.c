@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* find_duplicates: series that stand twice. With timestamps of their own they may, as several points of one series: then
-   the same time must come again. */
+/* find_duplicates: series that stand twice. With timestamps of their own they may, as several points of one series:
+   then the same time must come again. */
 #include "find.h"
 
 #include "base/alloc.h"
