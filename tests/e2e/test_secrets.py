@@ -115,6 +115,7 @@ REMOTE_WAYS = WAYS | {
 # Who is asked for targets. %s is the status and WAY how we show who we are.
 DISCOVERIES = {
     "http": "http_sd_configs:\n- url: http://ECHO/%s/json?token=HUSH-sd-query\n  refresh_interval: 1s\nWAY",
+    "docker": "docker_sd_configs:\n- host: http://ECHO/%s\nWAY",
     "consul": "consul_sd_configs:\n- server: ECHO\n  path_prefix: /%s\nWAY",
     "kubelet": "kubelet_sd_configs: # %s\n- node_ip: 127.0.0.1\n  port: PORT\n  scheme: http\nWAY",
     "kubernetes": "kubernetes_sd_configs:\n- role: pod\n  api_server: http://ECHO/%s\nWAY",
