@@ -48,6 +48,28 @@ static void bodies_give_sets(void **state)
     check_sd_cases(bodies, ROWS(bodies), read_groups);
 }
 
+/* 100 KB of labels for 8000 targets: 150 KB of body would become 800 MB. */
+static void a_body_cannot_grow_without_bound(void **state)
+{
+    (void)state;
+    struct discovery_sets sets;
+    struct err err = {0};
+    struct buf body;
+    buf_init(&body, 1 << 24);
+    buf_add_c(&body, "[{\"labels\": {\"x\": \"");
+    for (int i = 0; i < 10000; i++)
+        buf_add_c(&body, "0123456789");
+    buf_add_c(&body, "\"}, \"targets\": [\"a:1\"");
+    for (int i = 0; i < 8000; i++)
+        buf_add_c(&body, ", \"a:1\"");
+    buf_add_c(&body, "]}]");
+    discovery_sets_init(&sets, NULL);
+    assert_false(http_groups_read(buf_str(&body), URL, &sets, &err));
+    assert_string_equal(err.msg, "group 1: the labels of all targets take more than 256 MiB");
+    discovery_sets_free(&sets);
+    buf_free(&body);
+}
+
 static void the_media_type_is_json_in_utf8(void **state)
 {
     (void)state;
@@ -143,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_give_sets),
+        cmocka_unit_test(a_body_cannot_grow_without_bound),
         cmocka_unit_test(the_media_type_is_json_in_utf8),
         cmocka_unit_test(lists_replace_each_other),
         cmocka_unit_test(names_and_addresses_are_written_as_prometheus_does),
