@@ -1,6 +1,7 @@
 """test_discovery: where a real API server is looked at, what is attached, who is let in, and what happens while it is
 away. Which labels each role gives is in test_roles."""
 
+import html
 import json
 import os
 import subprocess
@@ -194,8 +195,8 @@ def test_owners_attached(cluster, run, tmp_path):
 
 
 def test_refusal(cluster, run, tmp_path):
-    """RBAC: the server's own words in the log; others' targets are as good as ever; once allowed, all is well without a
-    restart."""
+    """RBAC: the server's own words in the log, on the page and in the API, and a metric; others' targets are as good as
+    ever; once allowed, all is well without a restart."""
     client = cluster.client
     client.create(web("mine", "narrow", "10.9.7.1"))
     client.namespace("refusing")
@@ -210,7 +211,18 @@ def test_refusal(cluster, run, tmp_path):
     where = 'pods is forbidden: User "narrow" cannot list resource "pods" in API group "" in the namespace "refusing"'
     for why in (words, where):
         wait_for("the reason", lambda: why in agent.output().replace('\\"', '"'))
-    assert cluster.token("narrow").read_text() not in agent.output()
+
+    def pages():
+        return (html.unescape(http_get(agent.url + "/service-discovery")[1]),
+                http_get(agent.url + "/api/v1/status/discovery")[1].replace('\\"', '"'))
+
+    for why in (words, where):
+        wait_for("the reason on page and API", lambda: all(why in text for text in pages()))
+    for job, up in (("0", 0), ("1", 1), ("2", 0)):
+        assert (agent.total("obsagent_discovery_up", job=job), job) == (up, job)
+        assert (agent.total("obsagent_discovery_failures_total", job=job) > 0) == (up == 0)
+    token = cluster.token("narrow").read_text()
+    assert token not in agent.output() and not any(token in text for text in pages())
     rbac = "rbac.authorization.k8s.io"
     client.create({
         "kind": "RoleBinding", "apiVersion": f"{rbac}/v1", "metadata": {"name": "more", "namespace": "refusing"},
@@ -218,6 +230,7 @@ def test_refusal(cluster, run, tmp_path):
         "subjects": [{"kind": "User", "name": "narrow", "apiGroup": rbac}],
     })
     wait_for("the other", lambda: {"mine", "secret"} <= set(names(agent, 2)), timeout=60)
+    wait_for("all well", lambda: agent.total("obsagent_discovery_up", job="2") == 1)
     assert agent.output().replace('\\"', '"').count(words) < 3, "said again and again"
 
 
