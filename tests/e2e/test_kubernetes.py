@@ -225,6 +225,33 @@ def test_names_that_become_one(server, begin):
     wait_for("the pod", lambda: [t.get(P + "pod_label_a_b") for t in found(agent.url, "0")] == ["x"])
 
 
+def test_large_object(server, begin):
+    """As large as etcd lets them be: one pod alone, by list and by watch."""
+    note = "long and \"quoted\" " * 60_000
+    server.put(web(1, annotations={"note": note}))
+    agent = begin()
+    wait_addresses(agent, of(1))
+    server.put(web(2, annotations={"note": note}))
+    wait_addresses(agent, of(1, 2))
+    assert {t[P + "pod_annotation_note"] for t in found(agent.url, "0")} == {note}
+
+
+@pytest.mark.sanitized
+def test_all_at_once(server, begin):
+    """Deleted and made again under the same name, renamed to and fro, a thousand in one breath: the end counts."""
+    server.put(*(web(n) for n in range(200)))
+    agent = begin()
+    wait_addresses(agent, of(*range(200)))
+    wait_for("a watch", lambda: server.watching["pods"])
+    with server.changed:
+        for n in range(200):
+            server.delete("Pod", "default", f"web-{n}")
+            server.put(web(n + 1000 if n % 2 else n))
+            if n % 2:
+                server.delete("Pod", "default", f"web-{n + 1000}")
+    wait_addresses(agent, of(*range(0, 200, 2)))
+
+
 # ---- what goes over the wire ----
 
 
@@ -556,6 +583,27 @@ def test_server_goes_away(run, begin):
     again.put(web(2), web(3))
     again.compact()
     wait_addresses(agent, of(2, 3))
+
+
+@pytest.mark.sanitized
+def test_reload_within_a_list(server, begin):
+    """The configuration changes, and the agent ends, while an answer is under way."""
+    server.put(*(web(n) for n in range(50)))
+    agent = begin()
+    wait_addresses(agent, of(*range(50)))
+
+    def drip(data):
+        for at in range(0, len(data), 100):
+            yield data[at : at + 100]
+            time.sleep(0.02)
+
+    server.pieces = drip
+    for label in ("a", "b"):
+        before = len(server.asked("pods", False))
+        agent.reconfigure(config(sd(server, selectors=[{"role": "pod", "label": f"no!={label}"}])))
+        wait_for("the new list", lambda: len(server.asked("pods", False)) > before)
+        assert addresses(agent) == of(*range(50)), "the old targets stay until the new ones are known"
+    assert agent.stop() == 0
 
 
 def test_reload(server, begin):

@@ -1,6 +1,7 @@
 """test_discovery: where a real API server is looked at, what is attached, who is let in, and what happens while it is
 away. Which labels each role gives is in test_roles."""
 
+import concurrent.futures
 import html
 import json
 import os
@@ -37,7 +38,8 @@ def wait_names(agent, want, job=0, kind="pod", timeout=20):
     try:
         wait_for("targets", same, timeout)
     except AssertionError:
-        raise AssertionError(f"job {job}: wanted {sorted(want)}, there are {have}\n{agent.output()[-3000:]}") from None
+        text = f"job {job}: wanted {sorted(want)[:20]}, there are {have[:20]}\n{agent.output()[-3000:]}"
+        raise AssertionError(text) from None
 
 
 # ---- which objects ----
@@ -346,6 +348,30 @@ def test_compacted_while_asleep(watched):
     assert labels == {"three": None, "two": "yes"}
     cluster.client.create(web("four", "kept", "10.9.10.4"))
     wait_names(agent, ["four", "three", "two"])
+
+
+def test_long_lists(own_cluster, run, tmp_path):
+    """More than a page, and more than the server sends uncompressed; and again in pages, after what was is forgotten."""
+    client = own_cluster.client
+    client.namespace("long")
+
+    def create(numbers):
+        for n in numbers:
+            client.create(web(f"p-{n:04}", "long", f"10.9.{n >> 8}.{n & 255}", annotations={"fill": "x" * 500}))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(create, [range(first, 1100, 4) for first in range(4)]))
+    agent = run(Agent, tmp_path, config(own_cluster.sd("pod")))
+    every = [f"p-{n:04}" for n in range(1100)]
+    wait_names(agent, every)
+    own_cluster.stop()
+    elsewhere = own_cluster.start(port=free_port())
+    for n in (0, 550, 1099):
+        elsewhere.delete("Pod", "long", f"p-{n:04}")
+    own_cluster.compact()
+    own_cluster.stop()
+    own_cluster.start()
+    wait_names(agent, [name for name in every if name not in ("p-0000", "p-0550", "p-1099")], timeout=60)
 
 
 def test_etcd_stopped(watched):
