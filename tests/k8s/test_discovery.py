@@ -351,7 +351,8 @@ def test_compacted_while_asleep(watched):
 
 
 def test_long_lists(own_cluster, run, tmp_path):
-    """More than a page, and more than the server sends uncompressed; and again in pages, after what was is forgotten."""
+    """More than a page, and more than the server sends uncompressed; and again in pages, after the past is forgotten.
+    """
     client = own_cluster.client
     client.namespace("long")
 
