@@ -49,7 +49,8 @@ static void tokens_certificates_and_passwords(void **state)
 
     k = read_text(CONTEXT "certificate-authority-data: LS0tQ0EtLS0K, insecure-skip-tls-verify: true, "
                           "proxy-url: 'http://p:3128'}}]\n"
-                          "users: [{name: u, user: {client-certificate-data: \"Q0VS\\n VA==\\n\", client-key: k.pem}}]\n",
+                          "users: [{name: u, user: {"
+                          "client-certificate-data: \"Q0VS\\n VA==\\n\", client-key: k.pem}}]\n",
                   &errors);
     assert_non_null(k);
     assert_string_equal(k->http.tls_ca.value, "---CA---\n");
