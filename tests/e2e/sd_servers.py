@@ -165,7 +165,8 @@ class Names:
         self.tcp, self.udp = self.bind(host, port)
         self.address = self.udp.getsockname()
         self.closed = False
-        threading.Thread(target=self.serve_udp, daemon=True).start()
+        self.udp_thread = threading.Thread(target=self.serve_udp, daemon=True)
+        self.udp_thread.start()
         threading.Thread(target=self.serve_tcp, daemon=True).start()
 
     @staticmethod
@@ -228,10 +229,13 @@ class Names:
         return f"{self.address[0]}:{self.address[1]}"
 
     def close(self):
+        if self.closed:
+            return
         self.closed = True
-        for s in (self.udp, self.tcp):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
+        # Until its thread wakes up, a closed socket would still take questions.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"", self.address)
+        self.udp_thread.join()
+        self.tcp.shutdown(socket.SHUT_RDWR)
+        self.tcp.close()
+        self.udp.close()
