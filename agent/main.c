@@ -11,45 +11,25 @@
 
 #define MEMORY_RESERVE ((size_t)1 << 20)
 
-static const struct command COMMANDS[] = {
-    {"run", command_run, "scrape, buffer and forward (the default)"},
-    {"check", command_check, "validate configuration files, every error with its place"},
-    {"scrape", command_scrape, "scrape one target or file and report on it"},
-    {"relabel", command_relabel, "try relabel rules on series"},
-    {"test", command_test, "run tests of relabel rules"},
-    {"queue", command_queue, "look into the disk buffer"},
-    {"push", command_push, "see whether a receiver takes what would be sent"},
-    {"sink", command_sink, "receive remote write, for trying things out"},
-    {"serve", command_serve, "a made-up target, for trying things out"},
-    {"demo", command_demo, "run everything against itself, with an outage, and show what happens"},
-    {"help", command_help, "help on commands and on the configuration"},
-};
-#define COMMANDS_N (sizeof COMMANDS / sizeof COMMANDS[0])
-
-const struct command *command_list(size_t *n)
-{
-    *n = COMMANDS_N;
-    return COMMANDS;
-}
-
 static const struct command *find_command(const char *name)
 {
-    for (size_t i = 0; i < COMMANDS_N; i++) {
-        if (strcmp(COMMANDS[i].name, name) == 0)
-            return &COMMANDS[i];
-    }
-    return NULL;
+    size_t n;
+    const struct command *commands = command_list(&n), *found = NULL;
+    for (size_t i = 0; i < n && !found; i++)
+        found = strcmp(commands[i].name, name) == 0 ? &commands[i] : NULL;
+    return found;
 }
 
 static void report_unknown(const char *word)
 {
     const char *best = NULL;
-    size_t best_likeness = strlen(word) / 2;
-    for (size_t i = 0; i < COMMANDS_N; i++) {
-        size_t likeness = flags_likeness(str_of(word), str_of(COMMANDS[i].name));
+    size_t n, best_likeness = strlen(word) / 2;
+    const struct command *commands = command_list(&n);
+    for (size_t i = 0; i < n; i++) {
+        size_t likeness = flags_likeness(str_of(word), str_of(commands[i].name));
         if (likeness > best_likeness) {
             best_likeness = likeness;
-            best = COMMANDS[i].name;
+            best = commands[i].name;
         }
     }
     fprintf(stderr, "unknown command \"%s\"", word);
@@ -60,10 +40,12 @@ static void report_unknown(const char *word)
 
 static void print_usage(FILE *out)
 {
+    size_t n;
+    const struct command *commands = command_list(&n);
     fprintf(out, "obsagent %s: scrapes Prometheus targets, buffers, forwards by remote write\n\n"
                  "Usage: obsagent COMMAND [flags]\n\n", OBSAGENT_VERSION);
-    for (size_t i = 0; i < COMMANDS_N; i++)
-        fprintf(out, "  %-10s%s\n", COMMANDS[i].name, COMMANDS[i].help);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].help);
     fprintf(out, "\nobsagent COMMAND --help lists its flags; obsagent help config explains the configuration.\n");
 }
 
