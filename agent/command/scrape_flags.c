@@ -25,9 +25,10 @@ static const char TEXT[] =
     "Scrapes as the agent does and reports status, protocol, times, sizes, samples, series, limits, every error with\n"
     "its place, what is wrong all the same, and what it takes to send and to buffer it. Nothing is forwarded.\n"
     "With --config.file the targets, settings and limits are those of a job; SAVED is read in place of its target.\n"
-    "Problems that are found make the exit code 3, hints do not: --lint=list lists the rules, --ignore leaves some out.\n"
-    "Exit codes: 0 good, 1 the agent would take nothing (with --wait: not within that time; with --repeat: or a request\n"
-    "failed), 2 wrong usage, 3 findings; of several targets 1 if there is one with it, else 3 if there is one.";
+    "Problems that are found make the exit code 3, hints do not: --lint=list lists the rules, --ignore leaves some\n"
+    "out.\n"
+    "Exit codes: 0 good, 1 the agent would take nothing (with --wait: not within that time; with --repeat: or a\n"
+    "request failed), 2 wrong usage, 3 findings; of several targets 1 if there is one with it, else 3 if there is one.";
 
 /* The flags, with their values in *f. */
 static size_t table(struct scrape_flags *f, struct flag out[FLAGS_MAX])

@@ -21,11 +21,6 @@ static const struct {
     [ASSET_SCRIPT] = {"/live.js", "text/javascript; charset=utf-8", {SCRIPT, sizeof SCRIPT - 1}},
 };
 
-const char *asset_path(enum asset a)
-{
-    return TABLE[a].path;
-}
-
 const char *asset_content_type(enum asset a)
 {
     return TABLE[a].content_type;

@@ -7,7 +7,6 @@
 
 enum asset { ASSET_STYLE, ASSET_SCRIPT, ASSETS };
 
-const char *asset_path(enum asset a);
 const char *asset_content_type(enum asset a);
 struct str asset_text(enum asset a);
 /* Its path with a mark of its contents, so that a browser may keep what it got for ever. */

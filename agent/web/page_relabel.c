@@ -134,7 +134,8 @@ static void add_form(struct buf *out, const struct web_view *v, const struct pag
     page_option(out, "target", "relabel_configs (of targets)", given->kind);
     page_option(out, "metric", "metric_relabel_configs (of series)", given->kind);
     page_select_end(out);
-    buf_add_c(out, "<label class=\"full\">Labels, as {name=\"value\", …} or JSON <textarea name=\"labels\" rows=\"5\">\n");
+    buf_add_c(out, "<label class=\"full\">Labels, as {name=\"value\", …} or JSON "
+                   "<textarea name=\"labels\" rows=\"5\">\n");
     page_text(out, given->labels);
     buf_add_c(out, "</textarea></label><button>Show each step</button></form>\n");
 }
@@ -172,8 +173,8 @@ static void add_answer(struct buf *out, const struct web_view *v, const struct p
 void page_relabel(struct buf *out, const struct web_view *view, const struct page_relabel *given)
 {
     page_begin(out, "Relabel", "/relabel");
-    buf_add_c(out, "<p class=\"dim\">What each rule of a job does to a set of labels. Paste one, or pick a target under "
-                   "<a href=\"/service-discovery\">Discovery</a>. Nothing is changed by trying.</p>\n");
+    buf_add_c(out, "<p class=\"dim\">What each rule of a job does to a set of labels. Paste one, or pick a target "
+                   "under <a href=\"/service-discovery\">Discovery</a>. Nothing is changed by trying.</p>\n");
     add_form(out, view, given);
     if (given->labels[0])
         add_answer(out, view, given);

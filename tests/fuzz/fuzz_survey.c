@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_survey: any bytes as a body for the scrape tester, which reads on behind errors. The first byte chooses the format,
-   the second the size of the pieces. One piece or many must give the same report, and there are errors in it just when
-   the agent's own scrape of the body fails; but for quoted strings that go on in the next line, which the agent follows. */
+/* fuzz_survey: any bytes as a body for the scrape tester, which reads on behind errors. The first byte chooses the
+   format, the second the size of the pieces. One piece or many must give the same report, and there are errors in it
+   just when the agent's own scrape of the body fails; but for quoted strings that go on in the next line, which the
+   agent follows. */
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
