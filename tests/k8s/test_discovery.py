@@ -209,6 +209,7 @@ def test_refusal(cluster, run, tmp_path):
         cluster.sd("pod", "narrow", namespaces={"names": ["narrow", "refusing"]}),
     ))
     wait_for("the pod", lambda: "mine" in names(agent, 1))
+    wait_for("the pod in the namespace that may be seen", lambda: "mine" in names(agent, 2))
     words = 'pods is forbidden: User "narrow" cannot list resource "pods" in API group "" at the cluster scope'
     where = 'pods is forbidden: User "narrow" cannot list resource "pods" in API group "" in the namespace "refusing"'
     for why in (words, where):
