@@ -139,24 +139,33 @@ static bool is_ready(const struct kubernetes_sd *s, const struct kube_watch *w)
     return ready;
 }
 
-/* Joins the objects of watches that have become ready: before, they would be joined with nothing. A namespace that we
-   are not let into does not hold up the others. True when all are ready. */
-static bool mark_ready(struct kubernetes_sd *s)
+/* All is known that we are let see, and that is something. */
+static bool is_settled(const struct kubernetes_sd *s)
 {
-    bool all = true;
+    bool built = false, settled = true;
+    for (size_t i = 0; i < s->joiner.watches_n; i++) {
+        const struct kube_watch *w = s->joiner.watches[i];
+        built |= s->built[i];
+        settled &= kube_watch_listed(w) || kube_watch_denied(w);
+    }
+    return built && settled;
+}
+
+/* Joins the objects of watches that have become ready: before, they would be joined with nothing. A namespace that we
+   are not let into does not hold up the others. */
+static void mark_ready(struct kubernetes_sd *s)
+{
     for (size_t i = 0; i < s->joiner.watches_n; i++) {
         const struct kube_watch *w = s->joiner.watches[i];
         const struct kube_map *objects = kube_watch_objects(w);
         if (s->built[i] || !is_of_role(s, w))
             continue;
         s->built[i] = is_ready(s, w);
-        all &= s->built[i];
         for (size_t k = 0; s->built[i] && k < objects->slots_n; k++) {
             if (objects->slots[k].value)
                 mark(s, &s->dirty, objects->slots[k].key);
         }
     }
-    return all;
 }
 
 /* What one of the watches says, NULL when all is well. */
@@ -168,9 +177,10 @@ static const char *error_of(const struct kubernetes_sd *s)
     return *error ? error : NULL;
 }
 
-static void tell(struct kubernetes_sd *s, bool all, bool changed)
+static void tell(struct kubernetes_sd *s, bool changed)
 {
     const char *error = error_of(s);
+    bool all = is_settled(s);
     bool first = all && !s->source.known;
     if (all && !error) {
         source_good(&s->source, changed);
@@ -187,7 +197,8 @@ static void build(void *ctx)
 {
     struct kubernetes_sd *s = ctx;
     int64_t begun_ms = clock_mono_ms();
-    bool changed = false, all = mark_ready(s);
+    bool changed = false;
+    mark_ready(s);
     mark_dependents(s);
     for (size_t i = 0; i < s->dirty.slots_n; i++) {
         if (s->dirty.slots[i].value)
@@ -195,7 +206,7 @@ static void build(void *ctx)
     }
     kube_map_free(&s->dirty);
     s->took_ms = clock_mono_ms() - begun_ms;
-    tell(s, all, changed);
+    tell(s, changed);
 }
 
 static void build_soon(struct kubernetes_sd *s, int64_t ms)
@@ -238,6 +249,8 @@ static void on_news(void *ctx, struct kube_watch *watch, enum kube_news news, ui
             source_failed(&s->source, "%s", kube_watch_error(watch));
         else
             s->source.failures++;
+        if (!s->source.known)
+            build_changes(s); /* perhaps that settles it */
         break;
     }
 }

@@ -51,6 +51,7 @@ static void failed(struct kube_watch *w, const char *why)
     bool news = strcmp(error, w->error) != 0;
     memcpy(w->error, error, sizeof error);
     w->watch_failed = w->phase == KUBE_WATCHING;
+    w->denied = false;
     kube_tell(w, KUBE_FAILED, news);
     ask_soon(w, backoff(w));
 }
@@ -119,6 +120,7 @@ static void refused(struct kube_watch *w, long status)
         ask_soon(w, 0);
     } else {
         failed(w, buf_c(&text));
+        w->denied = status == 401 || status == 403 || status == 404;
     }
     if (dead_end)
         begin_anew(w);
@@ -423,6 +425,11 @@ const char *kube_watch_namespace(const struct kube_watch *w)
 bool kube_watch_listed(const struct kube_watch *w)
 {
     return w->listed;
+}
+
+bool kube_watch_denied(const struct kube_watch *w)
+{
+    return !w->listed && w->denied;
 }
 
 const char *kube_watch_error(const struct kube_watch *w)

@@ -42,6 +42,8 @@ enum kube_kind kube_watch_kind(const struct kube_watch *watch);
 const char *kube_watch_namespace(const struct kube_watch *watch);
 /* A list was complete once: what is not among the objects does not exist. */
 bool kube_watch_listed(const struct kube_watch *watch);
+/* It was not, and will not be unless somebody gives us rights: the server has refused. */
+bool kube_watch_denied(const struct kube_watch *watch);
 /* Why the last request failed, "" when it was good. */
 const char *kube_watch_error(const struct kube_watch *watch);
 /* Of struct kube_object, by key. */

@@ -53,6 +53,7 @@ struct kube_watch {
     struct loop_timer timer;
     unsigned tries;       /* in a row without a watch that was of use */
     bool watch_failed;    /* what `error` tells of */
+    bool denied;          /* so does this: the server does not let us, or has no such thing */
     char error[300];
 };
 

@@ -165,6 +165,8 @@ static void serve_one(int fd)
     }
     if (strcmp(name, "namespaces") == 0 && strstr(text, "/namespaces/good/"))
         say(fd, &(struct answer){200, watch ? "" : LIST_12, watch ? OPEN : WHOLE});
+    if (strcmp(name, "namespaces") == 0 && strstr(text, "/namespaces/old/"))
+        say(fd, &(struct answer){200, watch ? "" : META("5") ITEM("old") "]}", watch ? OPEN : WHOLE});
     if (strcmp(name, "namespaces") == 0 && strstr(text, "/namespaces/bad/"))
         say(fd, &(struct answer){403, "{}", WHOLE});
 }
@@ -221,7 +223,7 @@ static void add_job(struct buf *yaml, const char *name, const char *namespaces)
 }
 
 /* Every `nth` of the cases. */
-static void apply(size_t nth)
+static void apply(size_t nth, const char *namespaces)
 {
     struct buf yaml, errors;
     buf_init(&yaml, 65536);
@@ -231,7 +233,7 @@ static void apply(size_t nth)
         add_job(&yaml, storms[i].name, "");
     for (size_t i = 0; i < MISHAPS; i += nth)
         add_job(&yaml, mishaps[i].name, "");
-    add_job(&yaml, "namespaces", ", namespaces: {names: [bad, good]}");
+    add_job(&yaml, "namespaces", namespaces);
     buf_addf(&yaml, "- job_name: kubelet\n  kubelet_sd_configs:\n  - {node_ip: 127.0.0.1, port: %d, scheme: http,"
              " refresh_interval: 100ms, authorization: {credentials: x}}\n", server.port);
     char path[] = "/tmp/obsagent-faults-XXXXXX";
@@ -297,7 +299,10 @@ static void bad_answers_cost_little(void **state)
     struct buf wrong;
     buf_init(&wrong, 65536);
     int64_t begin = clock_mono_ms();
-    apply(1);
+    apply(1, ", namespaces: {names: [old]}");
+    for (size_t i = 0; i < 600 && !is_what("namespaces", "old"); i++)
+        run_for(100);
+    apply(1, ", namespaces: {names: [bad, good]}"); /* what is gone must go, though bad will never be known */
     run_for((int64_t)SECONDS * 1000);
     for (size_t i = 0; i < STORMS; i++) {
         int n = lists[i] + watches[i];
@@ -316,7 +321,7 @@ static void reloads_cut_in_anywhere(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 40; i++) {
-        apply(1 + i % 3);
+        apply(1 + i % 3, i % 2 ? "" : ", namespaces: {names: [bad, good, old]}");
         run_for((int64_t)(i * 7 % 23));
     }
     assert_int_not_equal(lists[0], 0);
