@@ -287,6 +287,7 @@ static void keep_left(struct discovery *d, struct job_sources *js, const struct 
         if (old->sources[i]->epoch != d->epoch)
             old->sources[i]->kind->add(old->sources[i], &js->left);
     }
+    discovery_sets_unique(&js->left); /* there may be many reloads before one is answered */
 }
 
 static void take_job(struct discovery *d, struct job_sources *js, const struct config_job *job,

@@ -75,6 +75,20 @@ void discovery_sets_sort(struct discovery_sets *sets)
         qsort(sets->v, sets->n, sizeof(struct label_set *), by_hash);
 }
 
+void discovery_sets_unique(struct discovery_sets *sets)
+{
+    size_t kept = 0;
+    if (sets->n > 0)
+        qsort(sets->v, sets->n, sizeof(struct label_set *), by_hash);
+    for (size_t i = 0; i < sets->n; i++) {
+        if (kept > 0 && label_set_equal(sets->v[kept - 1], sets->v[i]))
+            label_set_unref(sets->v[i]);
+        else
+            sets->v[kept++] = sets->v[i];
+    }
+    sets->n = kept;
+}
+
 bool discovery_sets_replace(struct discovery_sets *sets, struct discovery_sets *news)
 {
     if (same_sets(sets, news)) {

@@ -27,6 +27,8 @@ void discovery_sets_take(struct discovery_sets *sets, struct label_set *s);
 void discovery_sets_add_all(struct discovery_sets *sets, const struct discovery_sets *from);
 /* For sets that come in a random order. */
 void discovery_sets_sort(struct discovery_sets *sets);
+/* Of equal ones keeps one; in no order. */
+void discovery_sets_unique(struct discovery_sets *sets);
 /* Moves `news` into `sets`; a set that `sets` had before stays the same object. `news` is freed. True when it is
    another list than before. */
 bool discovery_sets_replace(struct discovery_sets *sets, struct discovery_sets *news);
