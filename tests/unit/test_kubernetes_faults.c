@@ -280,7 +280,7 @@ static void find_wrong(struct buf *wrong)
     for (size_t i = 0; i < STORMS; i++) {
         const struct known *known = known_of(storms[i].name);
         bool error = storms[i].error[0] ? strstr(known->error, storms[i].error) != NULL : known->error[0] == '\0';
-        if (!error || (strcmp(storms[i].want, known->names) != 0 && strcmp(storms[i].name, "page-410") != 0))
+        if (!error || lists[i] + watches[i] < 2 || (strcmp(storms[i].want, known->names) != 0 && strcmp(storms[i].name, "page-410") != 0))
             buf_addf(wrong, "%s: knows \"%s\", says \"%s\"\n", storms[i].name, known->names, known->error);
     }
     for (size_t i = 0; i < MISHAPS; i++) {
@@ -306,7 +306,7 @@ static void bad_answers_cost_little(void **state)
     run_for((int64_t)SECONDS * 1000);
     for (size_t i = 0; i < STORMS; i++) {
         int n = lists[i] + watches[i];
-        if (n > REQUESTS * (clock_mono_ms() - begin) / (SECONDS * 1000) || n < 2)
+        if (n > REQUESTS * (clock_mono_ms() - begin) / (SECONDS * 1000))
             fail_msg("%s: %d lists and %d watches", storms[i].name, lists[i], watches[i]);
     }
     for (find_wrong(&wrong); wrong.n > 0 && clock_mono_ms() - begin < (int64_t)PATIENCE_S * 1000; find_wrong(&wrong))
