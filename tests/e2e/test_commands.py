@@ -334,7 +334,7 @@ def buffer(run, tmp_path):
     """The directory of an agent whose receivers were down; (directory, scrapes, configuration)."""
     target = run(Target, counting)
     dead = f"http://127.0.0.1:{free_port()}/"
-    config = "scrape_configs:\n" + scrape_config("app", target.address, "200ms") + remote_write(dead)
+    config = "scrape_configs:\n" + scrape_config("app", target.address, "500ms") + remote_write(dead)
     config += remote_write(dead, "second name").split("\n", 1)[1]
     agent = run(Agent, tmp_path, config, "--shutdown.timeout=0s")
     wait_for("scrapes", lambda: len(target.requests) >= 5)

@@ -158,7 +158,8 @@ def test_what_it_says_is_what_each_endpoint_gets(run, tmp_path, native):
     for n, receiver in enumerate(receivers):
         sent = [series["endpoints"][n]["sent"] for series in told["series"] if series["kept"]]
         sent = {frozenset(labels.items()) for labels in sent if labels}
-        assert len(sent) == told["endpoints"][n]["sent"] > 0
+        assert len(sent) == told["endpoints"][n]["sent"]
+        assert sent or n >= 2  # of a group one may get everything
         wait_for("everything to arrive", lambda: len(labels_of(receiver.snapshot())) >= len(sent))
         assert labels_of(receiver.snapshot()) == sent
     one, two = told["endpoints"][2:]
