@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define OWNERS_SHOWN 8
+#define META_SHOWN 8
 
 /* ---- the choice ---- */
 
@@ -22,13 +23,34 @@ static bool found_holds(const struct target *t, struct str needle)
     return holds;
 }
 
-static void add_found(struct buf *out, const struct target *t)
+/* The labels whose names begin with __meta_, or the others. */
+static size_t pick_meta(const struct labels *all, bool meta, struct labels *some)
 {
-    struct labels l;
+    labels_clear(some);
+    for (size_t i = 0; i < all->n; i++) {
+        if (str_starts(all->v[i].name, STR("__meta_")) == meta)
+            labels_push(some, all->v[i].name, all->v[i].value);
+    }
+    return some->n;
+}
+
+/* A pod has some forty labels that say where it was found: unless they are few or looked for, they are folded away. */
+static void add_found(struct buf *out, const struct target *t, bool open)
+{
+    struct labels l, some;
     labels_init(&l, NULL);
+    labels_init(&some, NULL);
     target_discovered(t, &l);
-    page_labels(out, l.v, l.n, NULL);
+    pick_meta(&l, false, &some);
+    page_labels(out, some.v, some.n, NULL);
     page_relabel_link(out, t, &l);
+    size_t n = pick_meta(&l, true, &some);
+    if (n > META_SHOWN)
+        buf_addf(out, "<details%s><summary>%zu labels of where it was found</summary>", open ? " open" : "", n);
+    page_labels(out, some.v, some.n, NULL);
+    if (n > META_SHOWN)
+        buf_add_c(out, "</details>");
+    labels_free(&some);
     labels_free(&l);
 }
 
@@ -215,7 +237,8 @@ static void begin_job(struct buf *out, struct str job)
                    "<th scope=\"col\">What becomes of it</th></tr></thead><tbody>\n");
 }
 
-static void add_rows(struct buf *out, const struct web_view *v, const struct scrape_status *const *rows, size_t n)
+static void add_rows(struct buf *out, const struct web_view *v, const struct scrape_status *const *rows, size_t n,
+                     bool open)
 {
     for (size_t i = 0; i < n; i++) {
         const struct target *t = rows[i]->target;
@@ -225,7 +248,7 @@ static void add_rows(struct buf *out, const struct web_view *v, const struct scr
             begin_job(out, t->job);
         }
         buf_add_c(out, "<tr><td data-l=\"Found\">");
-        add_found(out, t);
+        add_found(out, t, open);
         buf_add_c(out, "</td><td data-l=\"Becomes\">");
         add_outcome(out, v, t);
         buf_add_c(out, "</td></tr>\n");
@@ -260,7 +283,7 @@ void page_discovery(struct buf *out, const struct web_view *view, const struct p
     add_form(out, view, filter);
     const struct scrape_status **rows = choose(view, filter, &n);
     size_t from = filter->from < n ? filter->from : n;
-    add_rows(out, view, rows + from, n - from < PAGE_ROWS ? n - from : PAGE_ROWS);
+    add_rows(out, view, rows + from, n - from < PAGE_ROWS ? n - from : PAGE_ROWS, filter->text[0] != '\0');
     free(rows);
     if (n == 0)
         buf_add_c(out, "<p class=\"dim\">Nothing matches.</p>");

@@ -79,14 +79,9 @@ def main(seconds):
             drawn = "figure svg path.line[d*=L]"
             shoot(window, agent, "overview", "/", wait=drawn)
             shoot(window, agent, "overview-dark", "/", theme="dark", wait=drawn)
-            shoot(window, agent, "overview-phone", "/", 390, 1400, "dark", wait=drawn)
-            shoot(window, agent, "targets", "/targets?sort=-duration")
-            shoot(window, agent, "targets-phone", "/targets", 390, 1000)
-            shoot(window, agent, "discovery", "/service-discovery?job=node")
-            shoot(window, agent, "queue", "/queue")
-            shoot(window, agent, "relabel", "/relabel?job=node&labels=" + "%7B__address__%3D%22" + NODES[8] + "%22%7D",
-                  theme="dark")
-            shoot(window, agent, "config", "/config")
+            shoot(window, agent, "targets-phone", "/targets", 390, 900)
+            labels = "%7B__address__%3D%22" + NODES[8] + "%22%7D"
+            shoot(window, agent, "relabel", "/relabel?job=node&kind=target&labels=" + labels, height=700)
             while things:
                 thing = things.pop()
                 thing.end() if isinstance(thing, harness.Process) else thing.close()

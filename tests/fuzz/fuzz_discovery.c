@@ -2,8 +2,8 @@
 /* fuzz_discovery: any bytes as an answer of a service that is asked for targets.
 
    Input: a letter that chooses, then the body. h: groups of http_sd; n: a DNS message; a, s, i: Consul's agent,
-   services and instances; d: Docker's containers and, behind a '|', its networks. The same answer must give the same sets, each
-   with an address. */
+   services and instances; d: Docker's containers and, behind a '|', its networks. The same answer must give the same
+   sets, each with an address. */
 #include <stdint.h>
 #include <stdlib.h>
 
