@@ -27,6 +27,9 @@ PAGES = [
     "/service-discovery?job=fleet&state=dropped",
     "/queue",
     "/rejects",
+    "/config",
+    "/relabel",
+    "/relabel?job=fleet&kind=target&labels=%7B__address__%3D%22host-09%3A80%22%7D",
 ]
 PHONE, SCREEN = 360, 1100
 TAB, ENTER = "\ue004", "\ue007"
@@ -276,6 +279,36 @@ def test_a_form_is_sent_by_enter(world, window):
 
 
 # ---- the end ----
+
+
+# ---- relabel ----
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_rules_step_by_step(world, window, scripts):
+    """Typed labels, with and without scripts: what each rule does, and what is left."""
+    window.scripts(scripts)
+    window.open(world.agent.url + "/relabel")
+    window.select("select[name=job]", "fleet")
+    window.type("textarea[name=labels]", '{__address__="host-01:80"}')
+    window.click("form button")
+    first, second = window.texts("ol.steps > li")
+    assert re.match(r"1\s+changes\s+line \d+\s", first) and first.endswith("host=host-01")
+    assert re.match(r"2\s+no effect\s", second)
+    assert "host=host-01" in window.text("#result")
+    window.type("textarea[name=labels]", "{__address__=")
+    window.click("form button")
+    assert window.texts("[role=alert]") and not window.texts("ol.steps > li")
+
+
+def test_a_found_target_is_taken_through_the_rules(world, window):
+    window.open(world.agent.url + "/service-discovery?job=fleet&state=dropped")
+    window.click("a[href^='/relabel?']")
+    assert [text.split("\n")[0].split()[1] for text in window.texts("ol.steps > li")] == ["changes", "drops"]
+    assert window.text("#result") == "It is dropped."
+    window.open(world.agent.url + "/service-discovery?job=" + "%3Ci%3Ej%26b%3C%2Fi%3E")
+    window.click("a[href^='/relabel?']")
+    assert EVIL[0] in window.text("#result")
 
 
 def test_a_page_says_so_when_the_agent_does_not_answer(world, window):
