@@ -21,6 +21,8 @@
 #define CLEARANCE (1ull << 32)
 /* And our run is so far from any that can be in it. */
 #define RUN_CLEARANCE (1u << 16)
+/* Segments on their way from the disk while one is looked at. */
+#define READ_AHEAD 8
 
 /* What was found. A torn record has only a header and perhaps a job table, which is then in `jobs`. Of missing ones,
    which are before record.seq, it is known how many samples they held. */
@@ -401,6 +403,17 @@ static void take_segment(struct queue *q, char *path, bool late, struct places *
     contents_free(&c);
 }
 
+/* Headers lie all over a file: looked at one after the other, each waits for a disk that has nothing else to do. Told of
+   whole files in advance, it reads several times as fast. Only a hint: a file that cannot be opened says so later. */
+static void read_ahead(const struct file_list *segments, size_t i)
+{
+    int fd = i < segments->n ? open(segments->v[i], O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    close(fd);
+}
+
 /* What was done of a batch is neither restored nor buffered; when not all of it is there, all of the rest is sent. */
 static void take_batches(struct queue *q, struct places *places)
 {
@@ -460,8 +473,12 @@ bool recover_contents(struct queue *q, bool late)
         q->next_seq = q->first_own_seq = largest + 1;
     take_cursors(q, &l, late, &places);
     pthread_mutex_unlock(&q->lock);
-    for (size_t i = 0; i < l.segments.n; i++)
+    for (size_t i = 0; i < READ_AHEAD; i++)
+        read_ahead(&l.segments, i);
+    for (size_t i = 0; i < l.segments.n; i++) {
+        read_ahead(&l.segments, i + READ_AHEAD);
         take_segment(q, l.segments.v[i], late, &places);
+    }
     pthread_mutex_lock(&q->lock);
     finish(q, late, &places);
     listing_free(&l);

@@ -292,22 +292,26 @@ def test_rules_step_by_step(world, window, scripts):
     window.select("select[name=job]", "fleet")
     window.type("textarea[name=labels]", '{__address__="host-01:80"}')
     window.click("form button")
+    wait_for("the steps", lambda: len(window.texts("ol.steps > li")) == 2)
     first, second = window.texts("ol.steps > li")
     assert re.match(r"1\s+changes\s+line \d+\s", first) and first.endswith("host=host-01")
     assert re.match(r"2\s+no effect\s", second)
     assert "host=host-01" in window.text("#result")
     window.type("textarea[name=labels]", "{__address__=")
     window.click("form button")
-    assert window.texts("[role=alert]") and not window.texts("ol.steps > li")
+    wait_for("the reason", lambda: window.texts("[role=alert]"))
+    assert not window.texts("ol.steps > li")
 
 
 def test_a_found_target_is_taken_through_the_rules(world, window):
     window.open(world.agent.url + "/service-discovery?job=fleet&state=dropped")
     window.click("a[href^='/relabel?']")
+    wait_for("the steps", lambda: window.texts("ol.steps > li"))
     assert [text.split("\n")[0].split()[1] for text in window.texts("ol.steps > li")] == ["changes", "drops"]
     assert window.text("#result") == "It is dropped."
     window.open(world.agent.url + "/service-discovery?job=" + "%3Ci%3Ej%26b%3C%2Fi%3E")
     window.click("a[href^='/relabel?']")
+    wait_for("the result", lambda: window.texts("#result"))
     assert EVIL[0] in window.text("#result")
 
 

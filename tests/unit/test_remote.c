@@ -1016,6 +1016,8 @@ static void test_histograms_and_a_reload(void **state)
     WAIT_FOR("failures", receiver_requests(rig->r) > 10);
     assert_int_equal(lost_for(rig, "not_sent"), 0);
     apply(rig, "/w", QUICK WANTED);
+    size_t before = receiver_requests(rig->r); /* what is under way was made for the old configuration */
+    WAIT_FOR("requests made anew", receiver_requests(rig->r) > before + 20);
     receiver_script(rig->r, always_good);
     check(rig, how_many(is_custom, 1500), "not_sent");
     apply(rig, "/w", QUICK);
