@@ -404,7 +404,7 @@ static void take_segment(struct queue *q, char *path, bool late, struct places *
 }
 
 /* Headers lie all over a file: looked at one after the other, each waits for a disk that has nothing else to do. Told
-   of whole files in advance, it reads several times as fast. Only a hint: a file that cannot be opened says so later. */
+   of whole files in advance, it reads several times as fast. Only a hint: a file that cannot be opened tells later. */
 static void read_ahead(const struct file_list *segments, size_t i)
 {
     int fd = i < segments->n ? open(segments->v[i], O_RDONLY | O_CLOEXEC) : -1;
