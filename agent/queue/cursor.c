@@ -249,11 +249,14 @@ static bool read_slot(const uint8_t *p, struct cursor *c)
     return read_lists(p, p + 8 + bytes, c);
 }
 
+/* No cursor is written so often; a slot that says so would stay the newest for ever, as counting goes round behind it. */
+#define TURN_MAX (UINT64_MAX / 2)
+
 /* Takes the slot at p when it is intact and newer than what is there. */
 static bool take_newer(bool (*read)(const uint8_t *p, struct cursor *c), const uint8_t *p, bool any, struct cursor *c,
                        struct cursor *scratch)
 {
-    if (!read(p, scratch) || (any && scratch->turn <= c->turn))
+    if (!read(p, scratch) || scratch->turn > TURN_MAX || (any && scratch->turn <= c->turn))
         return false;
     *c = *scratch;
     return true;
