@@ -249,7 +249,7 @@ static bool read_slot(const uint8_t *p, struct cursor *c)
     return read_lists(p, p + 8 + bytes, c);
 }
 
-/* No cursor is written so often; a slot that says so would stay the newest for ever, as counting goes round behind it. */
+/* No cursor is written so often; a slot that says so would be the newest for ever, as counting goes round behind it. */
 #define TURN_MAX (UINT64_MAX / 2)
 
 /* Takes the slot at p when it is intact and newer than what is there. */
