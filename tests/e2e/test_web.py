@@ -246,7 +246,8 @@ def test_limits_are_shown(run, tmp_path):
     wait_for("dropped samples", lambda: agent.total("obsagent_samples_series_limit_total") >= 7)
     wait_for("failures", lambda: agent.total("obsagent_scrapes_failed_total", reason="target_limit") >= 2)
     wait_for("exemplars", lambda: agent.total("obsagent_scrape_exemplars_total") >= 1)
-    assert all("target_limit exceeded" in t["lastError"] for t in agent.targets("targets"))
+    wait_for("the reason at both",
+             lambda: all("target_limit exceeded" in t["lastError"] for t in agent.targets("targets")))
     assert limited not in html.unescape(http_get(agent.url + "/targets?job=exemplars")[1])
     answer = json.loads(http_get(agent.url + "/api/v1/targets?state=dropped")[1])["data"]
     assert len(answer["droppedTargets"]) == 2 and answer["droppedTargetCounts"]["dropped"] == 5
